@@ -1,0 +1,25 @@
+"""The vocabulary that every part of Luciole shares; knows no SQL, HTTP or torch."""
+
+from luciole.domain.errors import (
+    BundleError,
+    Busy,
+    EngineBadOutput,
+    EngineError,
+    InvalidRequest,
+    LucioleError,
+)
+from luciole.domain.plan import RenderPlan, plans
+from luciole.domain.request import GenerationRequest, SolverName
+
+__all__ = [
+    "BundleError",
+    "Busy",
+    "EngineBadOutput",
+    "EngineError",
+    "GenerationRequest",
+    "InvalidRequest",
+    "LucioleError",
+    "RenderPlan",
+    "SolverName",
+    "plans",
+]

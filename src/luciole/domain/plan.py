@@ -1,0 +1,26 @@
+"""Exactly one picture, with every choice made."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Words
+
+
+class RenderPlan(BaseModel):
+    """All that a pipeline needs to draw one picture again, byte for byte, on the same machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: Words
+    negative_prompt: Words = ""
+    width: int = Field(ge=1, le=8192)
+    height: int = Field(ge=1, le=8192)
+    steps: int = Field(ge=1, le=200)
+    guidance_scale: Guidance
+    seed: Seed
+    solver: SolverName
+
+
+def plans(request: GenerationRequest) -> list[RenderPlan]:
+    """One plan a picture; the seeds count up from the request's."""
+    shared = request.model_dump(exclude={"count", "seed"})
+    return [RenderPlan(**shared, seed=(request.seed + i) % 2**63) for i in range(request.count)]

@@ -1,0 +1,45 @@
+"""What a caller may ask for."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+MAX_PROMPT_CHARACTERS = 4000
+
+
+class SolverName(StrEnum):
+    """The ways to walk from noise to a picture that `luciole.sampling` knows."""
+
+    DDIM = "ddim"
+    EULER = "euler"
+    EULER_ANCESTRAL = "euler_ancestral"
+    DPMPP_2M = "dpmpp_2m"
+
+
+Words = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
+Guidance = Annotated[float, Field(ge=1.0, le=30.0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class GenerationRequest(BaseModel):
+    """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: Words
+    negative_prompt: Words = ""
+    width: int = Field(default=128, ge=1, le=8192)
+    height: int = Field(default=128, ge=1, le=8192)
+    steps: int = Field(default=20, ge=1, le=200)
+    guidance_scale: Guidance = 5.0
+    seed: Seed = 0
+    solver: SolverName = SolverName.DPMPP_2M
+    count: int = Field(default=1, ge=1, le=10)
+
+    @field_validator("prompt")
+    @classmethod
+    def _says_something(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("is empty; describe the picture in a few words")
+        return prompt
