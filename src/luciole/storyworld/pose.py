@@ -66,7 +66,7 @@ ACTION_ANGLES: dict[str, Angles] = {
         left_arm=(132, 152),
         right_leg=(-44, 22),
         left_leg=(44, -22),
-        lift=0.13,
+        lift=0.1,
     ),
     "reading": Angles(head=-3, right_arm=(-26, 62), left_arm=(26, -62)),
     "dancing": Angles(

@@ -42,7 +42,7 @@ _FRAMING = {
     "extreme close-up": (3.3, 0.48, 1.5),
     "close-up": (1.9, 0.4, 1.3),
     "medium shot": (1.28, 0.3, 1.15),
-    "full shot": (0.84, 0.93, 1.0),
+    "full shot": (0.79, 0.93, 1.0),
     "wide shot": (0.52, 0.88, 0.95),
 }
 """Shot size: a person's height and, in picture heights, the place of the head (close shots) or of
