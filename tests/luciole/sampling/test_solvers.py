@@ -1,0 +1,167 @@
+"""Each solver against diffusers' scheduler step by step, then against a closed form."""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+)
+from diffusers.schedulers import scheduling_euler_ancestral_discrete as ancestral_module
+from numpy.typing import NDArray
+
+from luciole.domain import InvalidRequest, SolverName
+from luciole.sampling import NoiseSchedule, Step, Trajectory, steps_of
+from luciole.sampling.solvers import level_of_power, noise_scale
+
+SHAPE = (4, 8, 8)
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+Array = NDArray[np.float32]
+
+
+def fake_model(prediction_type: str) -> Callable[[Array, float], Array]:
+    """Something smooth in sample and time, of the size a real prediction has."""
+
+    def predict(sample: Array, timestep: float) -> Array:
+        wave = np.sin(3 * sample + timestep / 100).astype(np.float32)
+        return 0.7 * sample + 0.3 * wave if prediction_type == "epsilon" else 0.6 * wave
+
+    return predict
+
+
+def reference(name: SolverName, config: dict[str, Any]) -> Any:
+    match name:
+        case SolverName.DDIM:
+            return DDIMScheduler(**config, clip_sample=False)
+        case SolverName.EULER:
+            return EulerDiscreteScheduler(**config)
+        case SolverName.EULER_ANCESTRAL:
+            return EulerAncestralDiscreteScheduler(**config)
+        case SolverName.DPMPP_2M:
+            return DPMSolverMultistepScheduler(**config)
+
+
+def seen_by_denoiser(scheduler: Any, sample: Array, i: int) -> Array:
+    """diffusers' Euler keeps samples as clean + sigma * noise; the denoiser sees them scaled."""
+    if isinstance(scheduler, (EulerDiscreteScheduler, EulerAncestralDiscreteScheduler)):
+        return (sample / float(scheduler.sigmas[i] ** 2 + 1) ** 0.5).astype(np.float32)
+    return sample
+
+
+def reference_walk(scheduler: Any, start: Array, noises: list[Array], model: Any) -> list[Array]:
+    """What the denoiser sees at each step, and the final latents."""
+    sample = start * float(scheduler.init_noise_sigma)
+    seen = []
+    for i, t in enumerate(scheduler.timesteps):
+        scheduler.scale_model_input(torch.from_numpy(sample), t)
+        seen.append(seen_by_denoiser(scheduler, sample, i))
+        prediction = torch.from_numpy(model(seen[-1], float(t)))
+        ancestral_module.randn_tensor = lambda *_, i=i, **__: torch.from_numpy(noises[i])
+        sample = scheduler.step(prediction, t, torch.from_numpy(sample)).prev_sample.numpy()
+    return [*seen, seen_by_denoiser(scheduler, sample, len(seen))]
+
+
+def our_walk(steps: list[Step], start: Array, noises: list[Array], model: Any) -> list[Array]:
+    supply = iter(noises)
+    trajectory = Trajectory(start, steps, 1.0, lambda: next(supply))
+    seen = [trajectory.latents]
+    while trajectory.running:
+        timestep = steps[trajectory.done].timestep
+        trajectory.advance(model(trajectory.latents, timestep))
+        seen.append(trajectory.latents)
+    return seen
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("zero_snr", [False, True])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", list(SolverName))
+def test_every_step_is_that_of_diffusers(
+    name: SolverName,
+    prediction_type: str,
+    zero_snr: bool,
+    spacing: str,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ancestral_module, "randn_tensor", None)
+    config = {
+        **BETAS,
+        "prediction_type": prediction_type,
+        "rescale_betas_zero_snr": zero_snr,
+        "timestep_spacing": spacing,
+        "steps_offset": 1,
+    }
+    schedule = NoiseSchedule.from_config(config)
+    starts_blind = spacing != "leading" and zero_snr and prediction_type == "epsilon"
+    if name is SolverName.DDIM and starts_blind:
+        if count > 1 or spacing == "trailing":
+            with pytest.raises(InvalidRequest, match="without signal"):
+                steps_of(name, schedule, count)
+        return
+    scheduler = reference(name, config)
+    scheduler.set_timesteps(count)
+    steps = steps_of(name, schedule, count)
+    draw = np.random.default_rng(count)
+    start, *noises = (draw.standard_normal(SHAPE, np.float32) for _ in range(count + 1))
+    model = fake_model(prediction_type)
+    theirs = reference_walk(scheduler, start, noises, model)
+    ours = our_walk(steps, start * noise_scale(name, schedule, steps), noises, model)
+    assert len(ours) == len(theirs) == count + 1
+    # Where almost no signal is left, epsilon is divided by alpha = 2**-12: rounding grows 4096-fold.
+    tolerance = 3e-3 if starts_blind else 3e-5
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        np.testing.assert_allclose(
+            a, b, rtol=0, atol=tolerance * max(1, float(np.abs(b).max())), err_msg=f"step {i}"
+        )
+
+
+def gaussian_error(name: SolverName, count: int, deviation: float = 0.5) -> float:
+    """Distance from the exact end of the ODE for data N(0, deviation²), where the best
+    prediction is linear and `x(t) = x(T) * std(t) / std(T)`.
+    """
+    schedule = NoiseSchedule.from_config(
+        {
+            **BETAS,
+            "num_train_timesteps": 4000,
+            "beta_start": 0.0002,
+            "beta_end": 0.003,
+            "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing",
+        }
+    )
+    powers = schedule.alphas_cumprod()
+    steps = steps_of(name, schedule, count)
+    trajectory = Trajectory(np.ones(1, np.float32), steps, 1.0, lambda: np.zeros(1, np.float32))
+    for step in steps:
+        level = level_of_power(float(powers[int(step.timestep)]))
+        spread = (level.alpha * deviation) ** 2 + level.sigma**2
+        clean = level.alpha * deviation**2 / spread * trajectory.latents
+        velocity = (level.alpha * trajectory.latents - clean) / level.sigma
+        trajectory.advance(velocity.astype(np.float32))
+    first = float(powers[-1])
+    exact = deviation / sqrt(first * deviation**2 + 1 - first)
+    return abs(float(trajectory.latents[0]) - exact)
+
+
+@pytest.mark.parametrize("name", [SolverName.DDIM, SolverName.EULER])
+def test_twice_the_steps_leave_half_of_a_first_order_error(name: SolverName) -> None:
+    ratio = gaussian_error(name, 50) / gaussian_error(name, 100)
+    assert ratio == pytest.approx(2, rel=0.15)
+
+
+def test_twice_the_steps_leave_a_quarter_of_a_second_order_error() -> None:
+    ratio = gaussian_error(SolverName.DPMPP_2M, 50) / gaussian_error(SolverName.DPMPP_2M, 100)
+    assert ratio == pytest.approx(4, rel=0.25)
+
+
+def test_more_steps_than_timesteps_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="steps: 11"):
+        steps_of(SolverName.DDIM, NoiseSchedule(num_train_timesteps=10), 11)

@@ -1,0 +1,82 @@
+"""What the tests of the service share: the Triton environment, and a server that adds."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.triton.environment import TritonEnvironment, prepare
+from serving.triton.errors import TritonUnavailable
+from serving.triton.probe import Probe
+from serving.triton.repository import GraphModel, Port, write
+from serving.triton.server import TritonServer
+from serving.triton.supervisor import Supervisor, Watch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def triton_environment() -> TritonEnvironment:
+    """The real environment at the root; skipped only where no wheel can exist."""
+    try:
+        return prepare(ROOT)
+    except TritonUnavailable as error:
+        if error.reason.permanent:
+            pytest.skip(f"no Triton here ({error.reason}): {error.message}")
+        raise
+
+
+def save_adder(folder: Path) -> GraphModel:
+    """An ONNX graph that adds to every number of a row the row's own number."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    floats = TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Unsqueeze", ["step", "axis"], ["column"]),
+        helper.make_node("Add", ["rows", "column"], ["sums"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "adder",
+        [
+            helper.make_tensor_value_info("rows", floats, ["batch", "width"]),
+            helper.make_tensor_value_info("step", floats, ["batch"]),
+        ],
+        [helper.make_tensor_value_info("sums", floats, ["batch", "width"])],
+        initializer=[helper.make_tensor("axis", TensorProto.INT64, [1], [1])],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / "adder.onnx")
+    digest = hashlib.sha256((folder / "adder.onnx").read_bytes()).hexdigest()
+    return GraphModel(
+        name="adder",
+        folder=folder,
+        graph="adder.onnx",
+        files={"adder.onnx": digest},
+        inputs=[Port("rows", "float32", ("batch", "width")), Port("step", "float32", ("batch",))],
+        outputs=[Port("sums", "float32", ("batch", "width"))],
+        max_batch=8,
+    )
+
+
+def adder_probe(offset: float = 0.0) -> Probe:
+    """Two rows of two; `offset` makes the expectation wrong on purpose."""
+    rows, step = np.eye(2, dtype=np.float32), np.array([1, 2], np.float32)
+    return Probe("adder", {"rows": rows, "step": step}, {"sums": rows + step[:, None] + offset})
+
+
+@pytest.fixture(scope="module")
+def adder_server(
+    triton_environment: TritonEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Supervisor]:
+    """A supervised server with the one trivial model."""
+    folder = tmp_path_factory.mktemp("adder")
+    write([save_adder(folder)], folder / "repository")
+    server = TritonServer(triton_environment, folder / "repository", folder / "triton.log")
+    supervisor = Supervisor(server, [adder_probe()], Watch(look=0.1, probe=0.5, timeout=5))
+    supervisor.start()
+    yield supervisor
+    supervisor.stop()
