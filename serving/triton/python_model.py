@@ -1,0 +1,98 @@
+"""One ONNX graph behind Triton's Python backend; `repository.py` copies this file for each.
+
+It runs in Triton's own environment, where nothing of Luciole is installed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+
+
+class TritonPythonModel:
+    """What the stub looks for by this name: one onnxruntime session, batched by the server."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the graph once numpy and every hash are right; raising refuses the load."""
+        if int(np.__version__.split(".")[0]) >= 2:
+            raise RuntimeError(f"numpy {np.__version__} in the stub: it must be < 2")
+        config = json.loads(args["model_config"])
+        settings = json.loads(config["parameters"]["luciole"]["string_value"])
+        folder = Path(settings["folder"])
+        for name, expected in settings["files"].items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
+                raise RuntimeError(f"{name}: its hash is not the manifest's")
+        options = ort.SessionOptions()
+        for name, value in settings["options"].items():
+            setattr(options, name, value)
+        for key, value in settings["entries"].items():
+            options.add_session_config_entry(key, value)
+        self.session = ort.InferenceSession(
+            str(folder / settings["graph"]), options, providers=settings["providers"]
+        )
+        self.ranks = settings["ranks"]
+        self.outputs = [output["name"] for output in config["output"]]
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Run what the server batched in one go; where that fails, each alone, to blame one."""
+        live = [request for request in requests if not request.is_cancelled()]
+        answers: dict[int, Any] = {}
+        try:
+            answers = self._together(live)
+        except Exception as error:  # the top of a worker: any failure becomes an answer
+            if len(live) == 1:
+                answers = {id(live[0]): _failure(error)}
+            else:
+                for request in live:
+                    answers[id(request)] = self._alone(request)
+        return [answers.get(id(request)) or _cancelled() for request in requests]
+
+    def _alone(self, request: Any) -> Any:
+        try:
+            return self._together([request])[id(request)]
+        except Exception as error:  # the top of a worker: any failure becomes an answer
+            return _failure(error)
+
+    def _together(self, requests: Sequence[Any]) -> dict[int, Any]:
+        """Join along the batch axis, run once, and cut the outputs apart again."""
+        if not requests:
+            return {}
+        rows = [{name: self._read(request, name) for name in self.ranks} for request in requests]
+        feed = {name: np.concatenate([row[name] for row in rows]) for name in self.ranks}
+        results = self.session.run(self.outputs, feed)
+        counts = [len(next(iter(row.values()))) for row in rows]
+        cuts = np.cumsum(counts)[:-1]
+        parts = [np.split(result, cuts) for result in results]
+        return {
+            id(request): pb_utils.InferenceResponse(
+                [
+                    pb_utils.Tensor(name, np.ascontiguousarray(part[i]))
+                    for name, part in zip(self.outputs, parts, strict=True)
+                ]
+            )
+            for i, request in enumerate(requests)
+        }
+
+    def _read(self, request: Any, name: str) -> Any:
+        """Drop the axis of one that Triton's configuration adds to a bare `[batch]` input."""
+        value = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+        return value.reshape(len(value)) if self.ranks[name] == 1 else value
+
+
+def _failure(error: Exception) -> Any:
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError(
+            f"{type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL
+        )
+    )
+
+
+def _cancelled() -> Any:
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError("the caller has gone", pb_utils.TritonError.CANCELLED)
+    )
