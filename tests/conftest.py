@@ -1,12 +1,9 @@
 """Fixtures that many tests share: a tiny random model of SDXL's architecture, and its bundle."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from luciole.bundle import Bundle
 
 WORDS = ["girl", "rain", "hair", "red", "walking", "in", "a"]
 
@@ -18,8 +15,8 @@ def byte_alphabet() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
 
-def save_tokenizer(folder: Path, pad_token: str = "<|endoftext|>") -> int:
-    """Write CLIP's vocab.json and merges.txt with a handful of merges; return the vocabulary size."""
+def save_tokenizer(folder: Path, pad: str = "<|endoftext|>") -> int:
+    """Write a CLIP tokenizer with a handful of merges; return the vocabulary size."""
     from transformers import CLIPTokenizer
 
     alphabet = byte_alphabet()
@@ -34,9 +31,9 @@ def save_tokenizer(folder: Path, pad_token: str = "<|endoftext|>") -> int:
                 tokens.append("".join(pair))
             pieces[:2] = ["".join(pair)]
     vocab = {token: i for i, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
-    CLIPTokenizer(
-        vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=77
-    ).save_pretrained(folder)
+    CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad, model_max_length=77).save_pretrained(
+        folder
+    )
     return len(vocab)
 
 
@@ -104,7 +101,7 @@ def save_tiny_folder(folder: Path) -> Path:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     vocab = save_tokenizer(folder / "tokenizer")
-    save_tokenizer(folder / "tokenizer_2", pad_token="!")
+    save_tokenizer(folder / "tokenizer_2", pad="!")
     with torch.random.fork_rng():
         torch.manual_seed(7)
         scheduler = EulerDiscreteScheduler(

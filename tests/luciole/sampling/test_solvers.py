@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from luciole.domain import InvalidRequest, SolverName
 from luciole.sampling import NoiseSchedule, Step, Trajectory, steps_of
-from luciole.sampling.solvers import level_of_power, noise_scale
+from luciole.sampling.solvers import Level, level_of_power, noise_scale
+
+# diffusers hands torch tensors to np.array, which numpy 2 comments on.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SHAPE = (4, 8, 8)
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -115,8 +118,10 @@ def test_every_step_is_that_of_diffusers(
     theirs = reference_walk(scheduler, start, noises, model)
     ours = our_walk(steps, start * noise_scale(name, schedule, steps), noises, model)
     assert len(ours) == len(theirs) == count + 1
-    # Where almost no signal is left, epsilon is divided by alpha = 2**-12: rounding grows 4096-fold.
-    tolerance = 3e-3 if starts_blind else 3e-5
+    # Without signal diffusers' Euler keeps samples of size 4096 in float32, and epsilon is divided
+    # by alpha = 2**-12 by everyone: either way what is left of 2**-24 is some 1e-3.
+    without_signal = zero_snr and spacing != "leading"
+    tolerance = 3e-3 if without_signal and (starts_blind or "euler" in name) else 3e-5
     for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         np.testing.assert_allclose(
             a, b, rtol=0, atol=tolerance * max(1, float(np.abs(b).max())), err_msg=f"step {i}"
@@ -124,8 +129,9 @@ def test_every_step_is_that_of_diffusers(
 
 
 def gaussian_error(name: SolverName, count: int, deviation: float = 0.5) -> float:
-    """Distance from the exact end of the ODE for data N(0, deviation²), where the best
-    prediction is linear and `x(t) = x(T) * std(t) / std(T)`.
+    """Distance from the ODE's exact solution half way, for data N(0, deviation²): there the best
+    prediction is linear and `x(t) = x(T) * std(t) / std(T)`. Half way, because the last step to
+    no noise at all is of first order in every solver.
     """
     schedule = NoiseSchedule.from_config(
         {
@@ -140,15 +146,19 @@ def gaussian_error(name: SolverName, count: int, deviation: float = 0.5) -> floa
     powers = schedule.alphas_cumprod()
     steps = steps_of(name, schedule, count)
     trajectory = Trajectory(np.ones(1, np.float32), steps, 1.0, lambda: np.zeros(1, np.float32))
-    for step in steps:
+    for step in steps[: count // 2]:
         level = level_of_power(float(powers[int(step.timestep)]))
-        spread = (level.alpha * deviation) ** 2 + level.sigma**2
-        clean = level.alpha * deviation**2 / spread * trajectory.latents
+        clean = level.alpha * deviation**2 / spread(level, deviation) ** 2 * trajectory.latents
         velocity = (level.alpha * trajectory.latents - clean) / level.sigma
         trajectory.advance(velocity.astype(np.float32))
-    first = float(powers[-1])
-    exact = deviation / sqrt(first * deviation**2 + 1 - first)
+    half = level_of_power(float(powers[int(steps[count // 2].timestep)]))
+    exact = spread(half, deviation) / spread(level_of_power(float(powers[-1])), deviation)
     return abs(float(trajectory.latents[0]) - exact)
+
+
+def spread(level: Level, deviation: float) -> float:
+    """Standard deviation of noisy data at a level."""
+    return sqrt((level.alpha * deviation) ** 2 + level.sigma**2)
 
 
 @pytest.mark.parametrize("name", [SolverName.DDIM, SolverName.EULER])

@@ -1,0 +1,207 @@
+"""The contract between `export`, which writes a model's bundle, and `engines`, which read it."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from luciole.domain import BundleError, InvalidRequest
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+GRAPHS = ("text_encoder", "denoiser", "vae_decoder")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Record):
+    """A graph's input or output; an axis is a size or the name of what varies."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class GraphSpec(_Record):
+    """One ONNX graph and how to call it."""
+
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Sizes(_Record):
+    """Picture sizes in pixels that the denoiser takes, and how many rows in one call."""
+
+    default: int
+    min: int
+    max: int
+    stride: int
+    max_batch: int
+
+    def check(self, field: str, value: int) -> None:
+        """InvalidRequest naming the field unless the size is a multiple of the stride in range."""
+        if value % self.stride or not self.min <= value <= self.max:
+            raise InvalidRequest(
+                field,
+                f"{value} must be a multiple of {self.stride} from {self.min} to {self.max} pixels",
+            )
+
+
+class TextEncoding(_Record):
+    """Special tokens of one tokenizer."""
+
+    folder: str
+    bos: int
+    eos: int
+    pad: int
+
+
+class PromptSettings(_Record):
+    """How words become ids: windows of `window` tokens, BOS and EOS among them."""
+
+    window: int = Field(default=77, ge=3)
+    tokenizers: tuple[TextEncoding, TextEncoding]
+    zeros_for_empty_negative: bool
+
+
+class Manifest(_Record):
+    """What manifest.json says; `files` maps every other file to its SHA-256."""
+
+    format_version: int
+    name: str
+    licence: str
+    created_by: dict[str, str]
+    source: str
+    graphs: dict[str, GraphSpec]
+    files: dict[str, str]
+    tokenizers: tuple[str, ...]
+    scheduler: dict[str, Any]
+    sizes: Sizes
+    latent_channels: int
+    latent_stride: int
+    prompt: PromptSettings
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model in a folder, found whole when it was opened."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Read and verify; BundleError names the file that is missing, altered or unreadable."""
+        bundle = cls(Path(path), _read_manifest(Path(path)))
+        bundle.verify()
+        return bundle
+
+    def verify(self) -> None:
+        """Compare every file with its hash, and the graphs with the list that engines need."""
+        for name, expected in self.manifest.files.items():
+            if sha256(self.file(name)) != expected:
+                raise BundleError(name, "does not match its hash; export the model again")
+        for graph in GRAPHS:
+            if graph not in self.manifest.graphs:
+                raise BundleError(MANIFEST, f"graphs has no {graph!r}")
+        for graph, spec in self.manifest.graphs.items():
+            if spec.file not in self.manifest.files:
+                raise BundleError(spec.file, f"graph {graph!r} is not among the hashed files")
+        for encoding in self.manifest.prompt.tokenizers:
+            name = f"{encoding.folder}/tokenizer.json"
+            if name not in self.manifest.files:
+                raise BundleError(name, "is not among the hashed files")
+
+    def file(self, name: str) -> Path:
+        """Where a listed file lies; BundleError if it is outside the folder or not there."""
+        listed = PurePosixPath(name)
+        if listed.is_absolute() or ".." in listed.parts or "\\" in name:
+            raise BundleError(name, "leads out of the bundle's folder")
+        path = self.path / listed
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise BundleError(name, "leads out of the bundle's folder")
+        if not path.is_file():
+            raise BundleError(name, "is missing")
+        return path
+
+    def graph_file(self, graph: str) -> Path:
+        """Where the ONNX file of a graph lies."""
+        return self.file(self.manifest.graphs[graph].file)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        text = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(MANIFEST, f"is missing or unreadable in {path.name!r}") from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError(MANIFEST, f"{place}: {first['msg']}".removeprefix(": ")) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise BundleError(
+            MANIFEST, f"has format {manifest.format_version}, this library reads {FORMAT_VERSION}"
+        )
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The hash of every file under a folder except the manifest, by its path with slashes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = ((path.relative_to(folder).as_posix(), path) for path in files)
+    return {name: sha256(path) for name, path in named if name != MANIFEST}
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """A temporary sibling that takes the place of `path` if the block succeeds, and goes if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield sibling
+        sibling.chmod(0o755)
+        _take_place(sibling, path)
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Rename; what was there before is moved aside first, for a folder replaces only emptiness."""
+    old = new.with_name(f"{new.name}.old")
+    if path.exists():
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_manifest(folder: Path, fields: Mapping[str, Any]) -> Manifest:
+    """Hash what lies in the folder and write manifest.json beside it, flushed to the disk."""
+    manifest = Manifest(format_version=FORMAT_VERSION, files=hashes(folder), **fields)
+    with (folder / MANIFEST).open("w") as file:
+        file.write(manifest.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest

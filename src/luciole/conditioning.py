@@ -1,0 +1,110 @@
+"""What the denoiser is told of each plan: its words, encoded, and its size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+
+from luciole.domain import RenderPlan
+from luciole.engines import Engine
+from luciole.sampling import Row
+from luciole.tokens import PromptTokenizer, PromptWindows
+
+
+@dataclass(frozen=True)
+class Words:
+    """An encoded text; `pooled` is its first window's."""
+
+    states: Float32[np.ndarray, "token hidden"]
+    pooled: Float32[np.ndarray, " pooled"]
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """One plan's words and, where guidance is on, its negative words in as many windows."""
+
+    prompt: Words
+    negative: Words | None
+    size: tuple[int, int]
+
+    def words(self, row: Row) -> Words:
+        """The words that a row of a prediction batch goes with."""
+        return self.negative if row.negative and self.negative is not None else self.prompt
+
+    @property
+    def time_ids(self) -> tuple[int, int, int, int, int, int]:
+        """SDXL's size conditions: original size, no crop, target size (arXiv:2307.01952, 2.2)."""
+        return (*self.size, 0, 0, *self.size)
+
+
+def run_in_batches(
+    engine: Engine, graph: str, inputs: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """One run, or several where there are more rows than the bundle's largest batch."""
+    limit = engine.bundle.manifest.sizes.max_batch
+    rows = len(next(iter(inputs.values())))
+    parts = [
+        engine.run(graph, {name: value[start : start + limit] for name, value in inputs.items()})
+        for start in range(0, rows, limit)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+class Conditioner:
+    """Encodes the words of plans. How many windows a plan gets depends on that plan alone."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tokenizer = PromptTokenizer(engine.bundle)
+        self._zeros = engine.bundle.manifest.prompt.zeros_for_empty_negative
+
+    def __call__(self, plans: Sequence[RenderPlan]) -> list[Conditioning]:
+        """One conditioning per plan; each different text is encoded once."""
+        wanted = [self._texts(plan) for plan in plans]
+        encoded = self._encode(list(dict.fromkeys(text for texts in wanted for text in texts)))
+        return [
+            Conditioning(
+                encoded[prompt],
+                self._negative(encoded[negative[0]], plan) if negative else None,
+                (plan.height, plan.width),
+            )
+            for plan, (prompt, *negative) in zip(plans, wanted, strict=True)
+        ]
+
+    def _texts(self, plan: RenderPlan) -> list[tuple[str, int]]:
+        """The prompt and, where guidance is on, the negative prompt, with their windows."""
+        texts = [plan.prompt] if plan.guidance_scale == 1 else [plan.prompt, plan.negative_prompt]
+        windows = max(self._tokenizer.windows_needed(text) for text in texts)
+        return [(text, windows) for text in texts]
+
+    def _negative(self, words: Words, plan: RenderPlan) -> Words:
+        """Zeros for an empty negative prompt where the model was trained so (SDXL's was)."""
+        if self._zeros and not plan.negative_prompt:
+            return Words(np.zeros_like(words.states), np.zeros_like(words.pooled))
+        return words
+
+    def _encode(self, texts: list[tuple[str, int]]) -> dict[tuple[str, int], Words]:
+        windows = [self._tokenizer.windows(text, count) for text, count in texts]
+        outputs = run_in_batches(self._engine, "text_encoder", _joined(windows))
+        ends = np.cumsum([len(window) for window in windows])
+        return {
+            text: Words(np.concatenate(states), pooled[0])
+            for text, states, pooled in zip(
+                texts,
+                np.split(outputs["text_states"], ends[:-1]),
+                np.split(outputs["pooled"], ends[:-1]),
+                strict=True,
+            )
+        }
+
+
+def _joined(windows: Sequence[PromptWindows]) -> dict[str, NDArray[Any]]:
+    return {
+        "input_ids": np.concatenate([window.first for window in windows]),
+        "input_ids_2": np.concatenate([window.second for window in windows]),
+    }

@@ -1,0 +1,78 @@
+"""The in-process engine: ONNX Runtime."""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from luciole.bundle import Bundle
+from luciole.domain import BundleError, EngineError
+from luciole.engines.protocol import checked_inputs, graph_spec
+
+QUIET = 3  # errors only
+
+
+class OnnxEngine:
+    """Runs the bundle's graphs on the CPU; each is loaded when it is first needed.
+
+    `threads` is for one operation (0: one per core). Same inputs, same machine and same number
+    of threads: same bytes.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 0, eager: bool = False) -> None:
+        self._bundle = bundle
+        self._threads = threads
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._lock = Lock()
+        self._closed = False
+        if eager:
+            for graph in bundle.manifest.graphs:
+                self._session(graph)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model that this engine runs."""
+        return self._bundle
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name; EngineError names the graph and input that do not fit."""
+        feed = checked_inputs(self._bundle, graph, inputs)
+        names = [tensor.name for tensor in graph_spec(self._bundle, graph).outputs]
+        session = self._session(graph)
+        try:
+            outputs = session.run(names, feed)
+        except Exception as error:  # ONNX Runtime's errors have no common base but Exception
+            raise EngineError(graph, f"failed to run: {error}") from error
+        return dict(zip(names, outputs, strict=True))
+
+    def close(self) -> None:
+        """Free the sessions; a closed engine refuses to run."""
+        with self._lock:
+            self._closed = True
+            self._sessions.clear()
+
+    def _session(self, graph: str) -> ort.InferenceSession:
+        with self._lock:
+            if self._closed:
+                raise EngineError(graph, "the engine is closed")
+            if graph not in self._sessions:
+                self._sessions[graph] = self._load(graph)
+            return self._sessions[graph]
+
+    def _load(self, graph: str) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = QUIET
+        file = self._bundle.manifest.graphs[graph].file
+        try:
+            return ort.InferenceSession(
+                self._bundle.graph_file(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # as above
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(file, f"ONNX Runtime cannot load it: {error}") from error

@@ -1,0 +1,119 @@
+"""THE denoise loop: whatever engine predicts, in process or far away, these lines run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+
+from luciole.domain import EngineBadOutput
+from luciole.sampling.solvers import Step
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a prediction batch: which sample, and with its prompt or its negative one."""
+
+    sample: int
+    negative: bool
+
+
+class Predict(Protocol):
+    """Answers for each row what the denoiser makes of its latents at its timestep."""
+
+    def __call__(
+        self,
+        latents: Float32[np.ndarray, "row channel height width"],
+        timesteps: Float32[np.ndarray, " row"],
+        rows: Sequence[Row],
+    ) -> NDArray[np.float32]:
+        """One prediction per row, of the latents' shape."""
+        ...
+
+
+@dataclass
+class Trajectory:
+    """One sample on its way; `latents` change in place, the rest says how.
+
+    A guidance scale of 1 costs one row a step, any other two. `noise` draws what ancestral
+    steps add, and is asked only by them.
+    """
+
+    latents: Float32[np.ndarray, "channel height width"]
+    steps: Sequence[Step]
+    guidance_scale: float
+    noise: Callable[[], NDArray[np.float32]]
+    done: int = 0
+    clean: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether steps are left."""
+        return self.done < len(self.steps)
+
+    def advance(self, prediction: Float32[np.ndarray, "channel height width"]) -> None:
+        """Take one step with a guided prediction."""
+        step = self.steps[self.done]
+        clean = step.clean_from_sample * self.latents + step.clean_from_prediction * prediction
+        moved = step.keep * self.latents + step.clean * clean
+        if step.earlier_clean and self.clean is not None:
+            moved += step.earlier_clean * self.clean
+        if step.noise:
+            moved += step.noise * self.noise()
+        self.latents, self.clean = moved.astype(np.float32), clean.astype(np.float32)
+        self.done += 1
+
+
+def denoise(
+    trajectories: Sequence[Trajectory],
+    predict: Predict,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run every trajectory to its end, all that still run in one batch a step.
+
+    `progress` is told (steps done, steps in all) over all samples. EngineBadOutput names the
+    sample whose prediction is not finite.
+    """
+    total = sum(len(trajectory.steps) - trajectory.done for trajectory in trajectories)
+    done = 0
+    while running := [i for i, trajectory in enumerate(trajectories) if trajectory.running]:
+        guided = _guided_predictions(trajectories, running, predict)
+        for i, prediction in zip(running, guided, strict=True):
+            trajectories[i].advance(prediction)
+        done += len(running)
+        if progress is not None:
+            progress(done, total)
+
+
+def _guided_predictions(
+    trajectories: Sequence[Trajectory], running: Sequence[int], predict: Predict
+) -> list[NDArray[np.float32]]:
+    """Classifier-free guidance (arXiv:2207.12598, eq. 6 in the scale where 1 is none)."""
+    rows = [Row(i, negative=False) for i in running]
+    rows += [Row(i, negative=True) for i in running if trajectories[i].guidance_scale != 1]
+    latents = np.stack([trajectories[row.sample].latents for row in rows])
+    timesteps = [trajectories[row.sample] for row in rows]
+    predictions = predict(
+        latents, np.array([t.steps[t.done].timestep for t in timesteps], np.float32), rows
+    )
+    _check(predictions, latents.shape, rows)
+    negative = {row.sample: predictions[n] for n, row in enumerate(rows) if row.negative}
+    guided = []
+    for n, i in enumerate(running):
+        prediction = predictions[n]
+        if i in negative:
+            scale = np.float32(trajectories[i].guidance_scale)
+            prediction = negative[i] + scale * (prediction - negative[i])
+        guided.append(prediction)
+    return guided
+
+
+def _check(predictions: NDArray[np.float32], shape: tuple[int, ...], rows: Sequence[Row]) -> None:
+    if predictions.shape != shape:
+        raise EngineBadOutput("prediction", f"has shape {predictions.shape}, expected {shape}")
+    finite = np.isfinite(predictions).all(axis=tuple(range(1, len(shape))))
+    if not finite.all():
+        sample = rows[int(np.argmin(finite))].sample
+        raise EngineBadOutput("prediction", f"sample {sample} is not finite (NaN or infinity)")
