@@ -1,0 +1,38 @@
+# make setup | demo | up | check | test | evals
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up check test evals
+
+help:
+	@echo "make demo    from a clone to pictures: out/demo/index.html"
+	@echo "make up      the service, kept running"
+	@echo "make test    format, lint, types, imports and every test"
+	@echo "make check   the quick part of it"
+	@echo "make evals   measures the shipped model again"
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt serving/triton/requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m serving triton-setup
+	touch $@
+
+demo: setup
+	$(BIN)/python -m serving demo
+
+up: setup
+	$(BIN)/python -m serving up
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+evals: setup
+	$(BIN)/python -m evals
