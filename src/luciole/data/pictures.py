@@ -1,0 +1,124 @@
+"""Drawn storyworld pictures on disk: memory-mapped, in shards, drawn once."""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from rich.progress import track
+
+import luciole.storyworld as storyworld
+
+Split = Literal["train", "held_out"]
+
+
+def world_version() -> str:
+    """Hash of the world's code without comments and layout: a changed world is a new data set."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(str(storyworld.__file__)).parent.glob("*.py")):
+        digest.update(ast.dump(ast.parse(source.read_text())).encode())
+    return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """`count` scenes with consecutive seeds; any of them can be drawn again from its seed."""
+
+    folder: Path
+    index: int
+    count: int
+    split: Split
+    size: int
+
+    @property
+    def images(self) -> Path:
+        """The pictures, `uint8 [count, size, size, 3]`."""
+        return self.folder / f"{self.index:05}.npy"
+
+    @property
+    def words(self) -> Path:
+        """One JSON line a picture: seed, captions, labels, and the kinds that can be read."""
+        return self.folder / f"{self.index:05}.jsonl"
+
+    def draw(self) -> None:
+        """Write both files under temporary names, then rename: the pictures' file comes last."""
+        seeds = range(self.index * self.count, (self.index + 1) * self.count)
+        images = np.empty((self.count, self.size, self.size, 3), np.uint8)
+        lines = []
+        for row, seed in enumerate(seeds):
+            scene = storyworld.sample_scene(seed, self.split)
+            images[row] = storyworld.render(scene, self.size, self.size, maps=False).image
+            lines.append(json.dumps(_words(scene, seed)))
+        mark = f".{os.getpid()}.tmp"
+        words, pixels = self.words.with_suffix(mark), self.images.with_suffix(mark + ".npy")
+        words.write_text("\n".join(lines) + "\n")
+        np.save(pixels, images)
+        words.replace(self.words)
+        pixels.replace(self.images)
+
+
+def _words(scene: storyworld.Scene, seed: int) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "captions": list(storyworld.captions(scene, seed)),
+        "labels": scene.labels(),
+        "readable": sorted(scene.readable()),
+    }
+
+
+class Pictures:
+    """Captioned pictures by index; the pixels stay on disk until a row is read."""
+
+    def __init__(self, shards: Sequence[Shard], count: int) -> None:
+        self.size, self._shard = shards[0].size, shards[0].count
+        self._images = [np.load(shard.images, mmap_mode="r") for shard in shards]
+        lines = [line for shard in shards for line in shard.words.read_text().splitlines()]
+        self.words: list[dict[str, Any]] = [json.loads(line) for line in lines[:count]]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def images(self, rows: Sequence[int] | NDArray[np.int64]) -> UInt8[np.ndarray, "n h w 3"]:
+        """Copies of the chosen pictures."""
+        return np.stack([self._images[row // self._shard][row % self._shard] for row in rows])
+
+    def captions(self, row: int) -> list[str]:
+        """All wordings for one picture; the first is a list of tags."""
+        wordings: list[str] = self.words[row]["captions"]
+        return wordings
+
+    @classmethod
+    def draw(
+        cls,
+        count: int,
+        folder: str,
+        split: Split = "train",
+        size: int = 128,
+        workers: int = 2,
+        shard: int = 512,
+    ) -> Self:
+        """Draw what is not yet under `folder`; shards of a smaller `count` are kept."""
+        place = Path(folder) / f"{world_version()}-{split}-{size}-{shard}"
+        place.mkdir(parents=True, exist_ok=True)
+        shards = [Shard(place, i, shard, split, size) for i in range(-(-count // shard))]
+        missing = [shard for shard in shards if not shard.images.exists()]
+        if missing:
+            _draw_all(missing, workers)
+        return cls(shards, count)
+
+
+def _draw_all(shards: Sequence[Shard], workers: int) -> None:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        jobs = [pool.submit(shard.draw) for shard in shards]
+        what = f"drawing shards of {shards[0].count} pictures"
+        for job in track(as_completed(jobs), what, len(jobs)):
+            job.result()

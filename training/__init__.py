@@ -1,0 +1,1 @@
+"""Training: one LightningModule per question, put together by conf/."""

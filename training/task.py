@@ -1,0 +1,54 @@
+"""What the tasks share: how an optimizer and its learning rate reach Lightning."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class Task(pl.LightningModule):
+    """A question that training answers; the Trainer owns devices, precision and checkpoints."""
+
+    def __init__(
+        self,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        learning_rate: Callable[[Optimizer], LRScheduler],
+    ) -> None:
+        super().__init__()
+        self._optimizer, self._learning_rate = optimizer, learning_rate
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Only what trains; the learning rate moves every step."""
+        optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        schedule: Any = {"scheduler": self._learning_rate(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By norm, and say how large it was.
+
+        Lightning refuses this for fused optimizers because of fp16's loss scaling, which is not
+        used here.
+        """
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(weights, gradient_clip_val or float("inf"), foreach=True)
+        self.log("train/grad_norm", norm)
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Leave the trained parts in a model folder."""
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """The module in evaluation mode, its weights fixed."""
+    return module.eval().requires_grad_(False)
