@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from luciole.bundle import Bundle
+
 WORDS = ["girl", "rain", "hair", "red", "walking", "in", "a"]
 
 
@@ -91,6 +93,7 @@ def tiny_vae() -> Any:
         latent_channels=8,
         sample_size=128,
         scaling_factor=0.5,
+        mid_block_add_attention=False,
     )
 
 
@@ -131,3 +134,14 @@ def save_tiny_folder(folder: Path) -> Path:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny random model; read it, do not write there."""
     return save_tiny_folder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny model exported; read it, copy it to change it."""
+    from export.bundle import Export
+    from export.onnx import OnnxTarget
+
+    out = tmp_path_factory.mktemp("exported") / "tiny"
+    target = OnnxTarget(optimize=False)  # saves seconds; export's own tests optimize
+    return Export(tiny_folder, out, target, licence="Apache-2.0", threads=1).run()[0]

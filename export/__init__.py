@@ -1,0 +1,1 @@
+"""Turns a diffusers folder into a bundle: `python -m export`."""

@@ -1,0 +1,71 @@
+"""`python -m export folder=<diffusers folder> out=out/bundle`: write a bundle, and prove it."""
+
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from export.bundle import STEPS, Export, SizeLimits
+from export.parity import table
+from luciole.domain import LucioleError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def shipped_model() -> Path:
+    """The base model that ships with Luciole."""
+    return Path(str(files("luciole"))) / "shipped" / "pocket"
+
+
+def export_of(config: DictConfig) -> Export:
+    """What the configuration asks for."""
+    return Export(
+        model=Path(config.folder) if config.folder else shipped_model(),
+        out=Path(config.out),
+        target=instantiate(config.target),
+        name=config.name,
+        licence=config.licence,
+        tolerance=config.tolerance,
+        threads=config.threads,
+        sizes=SizeLimits(**OmegaConf.to_container(config.sizes)),  # type: ignore[arg-type]
+    )
+
+
+def export(config: DictConfig, console: Console) -> None:
+    """Run the export under a progress bar and print the parity table."""
+    started = time.monotonic()
+    work = export_of(config)
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=STEPS)
+
+        def step(what: str) -> None:
+            bar.update(task, description=what)
+            bar.advance(task)
+
+        bundle, agreements = work.run(step)
+        bar.update(task, description="done", completed=STEPS)
+    console.print(table(agreements))
+    seconds = time.monotonic() - started
+    console.print(f"{bundle.manifest.name} is in {bundle.path} ({seconds:.0f} s)")
+
+
+@hydra.main(version_base=None, config_path=str(CONF), config_name="export")
+def main(config: DictConfig) -> None:
+    """The command line; a deliberate failure is one line and exit status 1."""
+    console = Console()
+    try:
+        export(config, console)
+    except LucioleError as error:
+        Console(stderr=True).print(f"[red]export failed:[/] {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Writes the ONNX graphs of a bundle."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from export.graphs import Graph
+from luciole.bundle import TensorSpec
+from luciole.domain import BundleError
+
+
+@dataclass(frozen=True)
+class OnnxTarget:
+    """PyTorch's exporter (dynamo) with the opset that every runtime we aim at reads."""
+
+    opset: int = 20
+    optimize: bool = True
+
+    def write(self, graph: Graph, example: dict[str, int], folder: Path) -> None:
+        """Write `<name>.onnx` and its weights beside it; `example` sizes only guide the tracing.
+
+        BundleError if the exporter renamed, dropped or reordered an input or output.
+        """
+        with _quiet_exporter(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.module.eval(),
+                graph.inputs(example),
+                dynamo=True,
+                opset_version=self.opset,
+                input_names=[tensor.name for tensor in graph.spec.inputs],
+                output_names=[tensor.name for tensor in graph.spec.outputs],
+                dynamic_shapes=graph.dynamic_shapes,
+                optimize=self.optimize,
+                verbose=False,
+            )
+        if program is None:
+            raise BundleError(graph.spec.file, "torch exported nothing")
+        written = program.model.graph
+        _name_axes(graph.spec.file, written.inputs, graph.spec.inputs)
+        _name_axes(graph.spec.file, written.outputs, graph.spec.outputs)
+        _strip(written)
+        program.save(folder / graph.spec.file, external_data=True)
+
+
+def _name_axes(file: str, values: Sequence[ir.Value], tensors: Sequence[TensorSpec]) -> None:
+    """Give varying axes the contract's names instead of the exporter's expressions."""
+    names, expected = [value.name for value in values], [tensor.name for tensor in tensors]
+    if names != expected:
+        raise BundleError(file, f"came out with tensors {names}, expected {expected}")
+    for value, tensor in zip(values, tensors, strict=True):
+        found = value.shape
+        fixed = [] if found is None else [isinstance(axis, int) for axis in found]
+        if fixed != [isinstance(axis, int) for axis in tensor.shape]:
+            raise BundleError(file, f"{tensor.name} came out as {found}, not {tensor.shape}")
+        value.shape = ir.Shape(tensor.shape)
+
+
+def _strip(graph: ir.Graph) -> None:
+    """Drop source traces, which name this machine's paths, and shapes in the exporter's own axis
+    names; runtimes infer theirs.
+    """
+    outputs = set(graph.outputs)
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if value not in outputs and value.shape is not None and not value.shape.is_static():
+                value.shape = None
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's notes on torchvision, shared axes and its own old calls."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*The axis name", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def example_sizes(latents: int, multiple: int, window: int) -> dict[str, int]:
+    """Sizes to trace with: all different, none of 1, so that the exporter takes none for fixed."""
+    return {
+        "batch": 2,
+        "height": latents,
+        "width": latents + multiple,
+        "tokens": 2 * window,
+    }

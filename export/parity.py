@@ -1,0 +1,103 @@
+"""How far each exported graph is from the torch module it came from."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from rich.table import Table
+
+from export.graphs import Graph
+from luciole.domain import BundleError
+from luciole.engines import Engine
+
+REPORT = "parity.json"
+
+
+class Agreement(BaseModel):
+    """One comparison; the error is the largest difference over the largest reference value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    graph: str
+    output: str
+    sizes: dict[str, int]
+    relative_error: float
+
+
+def cases(latents: int, multiple: int, window: int) -> list[dict[str, int]]:
+    """Batches and shapes unlike the traced ones: one row, odd rows, wide, tall, long prompts."""
+    return [
+        {"batch": 1, "height": latents, "width": latents, "tokens": window},
+        {"batch": 3, "height": latents, "width": latents + multiple, "tokens": 2 * window},
+        {"batch": 5, "height": latents + multiple, "width": latents // 2, "tokens": 3 * window},
+    ]
+
+
+def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> list[Agreement]:
+    """Run torch and the engine on the same random inputs."""
+    inputs = graph.inputs(sizes, seed)
+    with torch.inference_mode():
+        answer = graph.module(*inputs)
+    references = answer if isinstance(answer, tuple) else (answer,)
+    names = [tensor.name for tensor in graph.spec.inputs]
+    feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+    outputs = engine.run(graph.name, feed)
+    used = {axis for tensor in graph.spec.inputs for axis in tensor.shape if isinstance(axis, str)}
+    return [
+        Agreement(
+            graph=graph.name,
+            output=tensor.name,
+            sizes={axis: size for axis, size in sizes.items() if axis in used},
+            relative_error=relative_error(outputs[tensor.name], reference.numpy()),
+        )
+        for tensor, reference in zip(graph.spec.outputs, references, strict=True)
+    ]
+
+
+def relative_error(found: np.ndarray, reference: np.ndarray) -> float:
+    """Infinite where shapes differ or a value is not finite."""
+    if found.shape != reference.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found - reference).max() / np.abs(reference).max())
+
+
+def parity(
+    graphs: Sequence[Graph],
+    engine: Engine,
+    sizes: Sequence[dict[str, int]],
+    step: Callable[[str], None],
+) -> list[Agreement]:
+    """Every graph at every size; `step` is told what comes next."""
+    agreements = []
+    for graph in graphs:
+        for seed, case in enumerate(sizes):
+            step(f"comparing {graph.name}, batch {case['batch']}")
+            agreements += compare(graph, engine, case, seed)
+    return agreements
+
+
+def write_report(agreements: Sequence[Agreement], tolerance: float, folder: Path) -> None:
+    """Write parity.json; BundleError names the graph that is further off than the tolerance."""
+    rows = [agreement.model_dump() for agreement in agreements]
+    text = json.dumps({"tolerance": tolerance, "agreements": rows}, indent=2)
+    (folder / REPORT).write_text(f"{text}\n")
+    worst = max(agreements, key=lambda agreement: agreement.relative_error)
+    if worst.relative_error > tolerance:
+        raise BundleError(
+            f"{worst.graph}.onnx",
+            f"{worst.output} is off by {worst.relative_error:.1e} at {worst.sizes}, "
+            f"more than {tolerance:.1e}",
+        )
+
+
+def table(agreements: Sequence[Agreement]) -> Table:
+    """The report for people."""
+    made = Table("graph", "output", "sizes", "relative error", title="ONNX against torch")
+    for agreement in agreements:
+        sizes = ", ".join(f"{axis} {size}" for axis, size in agreement.sizes.items())
+        error = f"{agreement.relative_error:.1e}"
+        made.add_row(agreement.graph, agreement.output, sizes, error)
+    return made
