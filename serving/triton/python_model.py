@@ -28,12 +28,13 @@ class TritonPythonModel:
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
                 raise RuntimeError(f"{name}: its hash is not the manifest's")
         options = ort.SessionOptions()
-        for name, value in settings["options"].items():
-            setattr(options, name, value)
-        for key, value in settings["entries"].items():
-            options.add_session_config_entry(key, value)
+        # As luciole.engines.onnx has them: the same picture must come from both.
+        options.intra_op_num_threads = settings["threads"]
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
         self.session = ort.InferenceSession(
-            str(folder / settings["graph"]), options, providers=settings["providers"]
+            str(folder / settings["graph"]), options, providers=["CPUExecutionProvider"]
         )
         self.ranks = settings["ranks"]
         self.outputs = [output["name"] for output in config["output"]]

@@ -3,21 +3,14 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luciole.bundle import Bundle, TensorSpec
+
 MODEL = Path(__file__).with_name("python_model.py")
 _TYPES = {"float32": "TYPE_FP32", "float16": "TYPE_FP16", "int64": "TYPE_INT64"}
-
-
-@dataclass(frozen=True)
-class Port:
-    """A named input or output; a word in `shape` is an axis of any length, batch comes first."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,14 +21,29 @@ class GraphModel:
     folder: Path
     graph: str
     files: Mapping[str, str]
-    inputs: Sequence[Port]
-    outputs: Sequence[Port]
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
     max_batch: int
-    options: Mapping[str, int] = field(default_factory=dict)
-    """Attributes of onnxruntime's SessionOptions; enums as their integers."""
-    entries: Mapping[str, str] = field(default_factory=dict)
-    """Session configuration entries, such as whether idle threads spin."""
-    providers: Sequence[str] = ("CPUExecutionProvider",)
+    threads: int = 0
+    """For one operation; 0 is one per core."""
+
+
+def models_of(bundle: Bundle, threads: int) -> list[GraphModel]:
+    """Describe every graph of a bundle; weights beside a graph bear its file's name and more."""
+    manifest = bundle.manifest
+    return [
+        GraphModel(
+            name=name,
+            folder=bundle.path,
+            graph=spec.file,
+            files={f: h for f, h in manifest.files.items() if f.startswith(spec.file)},
+            inputs=spec.inputs,
+            outputs=spec.outputs,
+            max_batch=manifest.sizes.max_batch,
+            threads=threads,
+        )
+        for name, spec in manifest.graphs.items()
+    ]
 
 
 def write(models: Sequence[GraphModel], target: Path) -> None:
@@ -56,9 +64,7 @@ def config(model: GraphModel) -> str:
         "graph": model.graph,
         "files": dict(model.files),
         "ranks": {port.name: len(port.shape) for port in model.inputs},
-        "options": dict(model.options),
-        "entries": dict(model.entries),
-        "providers": list(model.providers),
+        "threads": model.threads,
     }
     lines = [
         f'name: "{model.name}"',
@@ -73,7 +79,7 @@ def config(model: GraphModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _port(kind: str, port: Port) -> str:
+def _port(kind: str, port: TensorSpec) -> str:
     """Leave the batch axis out; the format has no scalar, so `[batch]` travels as `[batch, 1]`."""
     axes = port.shape[1:] or (1,)
     dims = ", ".join(str(axis) if isinstance(axis, int) else "-1" for axis in axes)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from luciole.domain import EngineError
-from serving.triton.probe import Probe, Prober
+from serving.probe import Probe
+from serving.triton.prober import Prober
 from serving.triton.server import TritonServer
 
 log = structlog.get_logger()
@@ -143,9 +144,9 @@ class Supervisor:
                 prober.run(probe)
             except EngineError as error:
                 self._ready.clear()
-                log.warning("triton model reloads", model=probe.model, cause=str(error))
+                log.warning("triton model reloads", model=probe.graph, cause=str(error))
                 self.reloads += 1
-                prober.reload(probe.model)
+                prober.reload(probe.graph)
         if self.reloads == reloads:
             self.server.expected = before
         else:

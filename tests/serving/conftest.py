@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from luciole.bundle import TensorSpec
+from serving.probe import Probe
 from serving.triton.environment import TritonEnvironment, prepare
 from serving.triton.errors import TritonUnavailable
-from serving.triton.probe import Probe
-from serving.triton.repository import GraphModel, Port, write
+from serving.triton.repository import GraphModel, write
 from serving.triton.server import TritonServer
 from serving.triton.supervisor import Supervisor, Watch
 
@@ -56,10 +57,14 @@ def save_adder(folder: Path) -> GraphModel:
         folder=folder,
         graph="adder.onnx",
         files={"adder.onnx": digest},
-        inputs=[Port("rows", "float32", ("batch", "width")), Port("step", "float32", ("batch",))],
-        outputs=[Port("sums", "float32", ("batch", "width"))],
+        inputs=[port("rows", "batch", "width"), port("step", "batch")],
+        outputs=[port("sums", "batch", "width")],
         max_batch=8,
     )
+
+
+def port(name: str, *axes: str) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=axes)
 
 
 def adder_probe(offset: float = 0.0) -> Probe:

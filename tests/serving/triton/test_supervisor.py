@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from luciole.domain import EngineBadOutput, EngineError
+from serving.probe import Probe
 from serving.triton.environment import TritonEnvironment
 from serving.triton.errors import Reason, TritonUnavailable
-from serving.triton.probe import Probe, Prober
+from serving.triton.prober import Prober
 from serving.triton.repository import write
 from serving.triton.server import SHARED_MEMORY, TritonServer, children
 from serving.triton.supervisor import Supervisor

@@ -1,0 +1,77 @@
+"""`python -m serving triton-setup | up | demo`: the commands of the service."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from luciole.domain import LucioleError
+
+console = Console(stderr=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a deliberate failure is one line and exit status 1."""
+    asked = parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = asked.command
+    try:
+        command(asked)
+    except LucioleError as error:
+        console.print(f"[red]serving failed:[/] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
+    commands = top.add_subparsers(required=True)
+    setup = commands.add_parser("triton-setup", help="make the environment that Triton runs in")
+    setup.set_defaults(command=_triton_setup)
+    up = commands.add_parser("up", help="Triton and the gateway, until Ctrl-C")
+    up.set_defaults(command=_up)
+    demo = commands.add_parser("demo", help="a contact sheet through the whole service")
+    demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
+    demo.set_defaults(command=_demo)
+    return top
+
+
+def _triton_setup(_: argparse.Namespace) -> None:
+    """A machine that cannot have Triton is told so, and that is no failure."""
+    from serving.bootstrap import ROOT
+    from serving.triton.environment import prepare
+    from serving.triton.errors import TritonUnavailable
+
+    try:
+        with console.status("Triton's environment: 80 MB to fetch the first time"):
+            made = prepare(ROOT)
+    except TritonUnavailable as error:
+        console.print(f"[yellow]no Triton[/] ({error.reason}): {error.message}", highlight=False)
+        console.print("The in-process engine takes over; everything else works the same.")
+        if not error.reason.permanent:
+            raise
+    else:
+        console.print(f"Triton is set up in {made.folder.name}", highlight=False)
+
+
+def _up(_: argparse.Namespace) -> None:
+    from serving.run import up
+    from serving.settings import Settings
+
+    up(Settings(), console)
+
+
+def _demo(asked: argparse.Namespace) -> None:
+    from serving.demo.command import demo
+    from serving.settings import Settings
+
+    demo(Settings(), asked.out, keep=asked.keep, console=console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The one place where a service is wired: settings -> bundle -> engine -> pipeline -> app."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+
+from luciole.bundle import Bundle
+from luciole.domain import EngineError
+from luciole.engines import Engine
+from luciole.engines.onnx import OnnxEngine
+from luciole.engines.triton import TritonEngine
+from luciole.pipeline import Pipeline
+from serving.gateway.app import create_app
+from serving.gateway.drawing import Drawing, InProcess
+from serving.probe import Probe, learned, prove
+from serving.settings import EngineChoice, Settings
+from serving.triton import environment, repository
+from serving.triton.errors import TritonUnavailable
+from serving.triton.server import TritonServer
+from serving.triton.supervisor import Supervisor
+
+ROOT = Path(__file__).parents[1]
+"""The checkout, where `.venv-triton` lies."""
+log = structlog.get_logger()
+
+
+@contextmanager
+def service(settings: Settings) -> Iterator[tuple[FastAPI, Drawing]]:
+    """An app over a proven engine; what was started is stopped at the end of the block."""
+    with drawing(settings) as ready:
+        yield create_app(ready, settings), ready
+
+
+@contextmanager
+def drawing(settings: Settings) -> Iterator[Drawing]:
+    """Open the bundle and start the engine of choice; BundleError or EngineError if it cannot be.
+
+    With `auto`, a machine without Triton gets the in-process engine, and `notice` says why.
+    """
+    bundle = Bundle.open(settings.bundle)
+    with ExitStack() as held:
+        local = OnnxEngine(bundle, threads=settings.threads, eager=True)
+        held.callback(local.close)
+        probes = learned(local)
+        notice = None
+        if settings.engine is not EngineChoice.ONNX:
+            try:
+                supervisor = held.enter_context(_triton(settings, bundle, probes))
+            except TritonUnavailable as error:
+                if settings.engine is EngineChoice.TRITON:
+                    raise
+                notice = f"Triton is not to be had, so graphs run in process: {error.message}"
+                log.warning("triton is not to be had", reason=error.reason, cause=error.message)
+            else:
+                local.close()
+                yield _over_triton(held, settings, bundle, supervisor, probes)
+                return
+        yield Drawing(Pipeline(local), "onnx", InProcess(), _proof(local, probes), notice)
+
+
+def _over_triton(
+    held: ExitStack,
+    settings: Settings,
+    bundle: Bundle,
+    supervisor: Supervisor,
+    probes: list[Probe],
+) -> Drawing:
+    engine = TritonEngine(bundle, supervisor.server.url, timeout_s=settings.request_seconds)
+    held.callback(engine.close)
+    gauges: dict[str, Callable[[], float]] = {
+        "triton_restarts": lambda: supervisor.restarts,
+        "triton_reloads": lambda: supervisor.reloads,
+        "triton_ready": lambda: supervisor.ready,
+    }
+    proof = _proof(engine, probes, supervisor.report_trouble)
+    return Drawing(Pipeline(engine), "triton", supervisor, proof, gauges=gauges)
+
+
+@contextmanager
+def _triton(settings: Settings, bundle: Bundle, probes: list[Probe]) -> Iterator[Supervisor]:
+    made = environment.find(ROOT)
+    folder = settings.triton_folder.resolve()
+    repository.write(repository.models_of(bundle, settings.threads), folder / "models")
+    server = TritonServer(made, folder / "models", folder / "triton.log")
+    supervisor = Supervisor(server, probes)
+    try:
+        supervisor.start()
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def _proof(
+    engine: Engine, probes: list[Probe], trouble: Callable[[], None] | None = None
+) -> Callable[[], None]:
+    def proof() -> None:
+        try:
+            prove(engine, probes)
+        except EngineError:
+            if trouble is not None:
+                trouble()
+            raise
+
+    return proof
+
+
+def configure_logging(level: str) -> None:
+    """Send structured lines to stderr from `level` up."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,48 @@
+"""Sees to it that there is a bundle, by running `python -m export` as a program of its own."""
+
+import hashlib
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from luciole.bundle import Bundle, sha256
+from luciole.domain import BundleError
+
+ROOT = Path(__file__).parents[1]
+
+
+def shipped_model() -> Path:
+    """Return the folder of the base model that comes with the library."""
+    return Path(str(files("luciole"))) / "shipped" / "pocket"
+
+
+def ensure(bundle: Path, model: Path) -> bool:
+    """Export `model` unless `bundle` is whole and made of it; whether that was needed.
+
+    The exporter brings torch, which a service must not load: so it is another process, and it
+    shows its own progress. BundleError if it fails.
+    """
+    if up_to_date(bundle, model):
+        return False
+    command = [sys.executable, "-m", "export", f"folder={model}", f"out={bundle.resolve()}"]
+    done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own arguments only
+    if done.returncode != 0:
+        raise BundleError(str(bundle), f"`python -m export` ended with status {done.returncode}")
+    return True
+
+
+def up_to_date(bundle: Path, model: Path) -> bool:
+    """Whether a whole bundle is there that was made of exactly this model folder."""
+    try:
+        return Bundle.open(bundle).manifest.source == folder_hash(model)
+    except BundleError:
+        return False
+
+
+def folder_hash(folder: Path) -> str:
+    """One SHA-256 over names and hashes of all files, as the manifest's `source` has it."""
+    total = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        total.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,68 @@
+"""What the gateway asks of whatever draws, and how it is handed over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luciole.bundle import Manifest
+from luciole.domain import RenderPlan
+
+Pixels = NDArray[np.uint8]
+"""Height x width x RGB."""
+
+
+class Draws(Protocol):
+    """Makes a picture of each plan, as `luciole.pipeline.Pipeline` does."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is known of the model."""
+        ...
+
+    def check(self, plan: RenderPlan) -> None:
+        """InvalidRequest names what this model cannot do."""
+        ...
+
+    def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
+        """Draw; raises EngineError."""
+        ...
+
+
+class Keeper(Protocol):
+    """Knows whether the engine can be asked, and heals it."""
+
+    def wait_ready(self, timeout: float) -> None:
+        """Return once the engine can be asked; EngineError after `timeout` seconds."""
+        ...
+
+    def report_trouble(self) -> None:
+        """Hear that a call failed."""
+        ...
+
+
+class InProcess:
+    """The keeper of an engine that lives in this process: always there, nothing to heal."""
+
+    def wait_ready(self, timeout: float) -> None:
+        """Return at once."""
+
+    def report_trouble(self) -> None:
+        """Nothing can be done."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A pipeline over a running engine, and what is to be known of that engine."""
+
+    pipeline: Draws
+    engine: str
+    keeper: Keeper
+    prove: Callable[[], None]
+    """One real inference through every graph; raises EngineError."""
+    notice: str | None = None
+    """Why this engine and not the preferred one."""
+    gauges: dict[str, Callable[[], float]] | None = None
+    """More numbers for /metrics, by name."""

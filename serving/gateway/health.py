@@ -1,0 +1,86 @@
+"""Is it there, can it draw, how is it doing, what is it: for machines and for the curious."""
+
+import asyncio
+import html
+import time
+from string import Template
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from luciole.domain import EngineError
+from serving.gateway.drawing import Drawing
+from serving.gateway.metrics import Metrics
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Luciole</title>
+<style>body{font:16px/1.5 system-ui;max-width:44rem;margin:4rem auto;padding:0 1rem}
+pre{background:#f4f4f6;padding:1rem;overflow:auto;border-radius:.5rem}</style>
+<h1>Luciole</h1>
+<p>Pictures from words. Model <b>$model</b>, engine <b>$engine</b>. $notice</p>
+<pre>curl -s $host/v1/images/generations -H 'content-type: application/json' \\
+  -d '{"prompt": "anime girl walking in rain", "seed": 1}'</pre>
+<ul>
+<li><code>POST /v1/images/generations</code>: OpenAI's shape; also <code>negative_prompt
+num_inference_steps guidance_scale seed solver</code></li>
+<li><a href="/docs">/docs</a>: every field</li>
+<li><a href="/v1/models">/v1/models</a></li>
+<li><a href="/healthz">/healthz</a>: the process answers;
+<a href="/readyz">/readyz</a>: a real inference succeeds;
+<a href="/metrics">/metrics</a>: Prometheus</li>
+</ul></html>
+""")
+
+
+class Readiness:
+    """Proves the engine by a real inference, and repeats the outcome for a moment."""
+
+    def __init__(self, drawing: Drawing, seconds: float) -> None:
+        self._drawing, self._seconds = drawing, seconds
+        self._lock = asyncio.Lock()
+        self._until = 0.0
+        self._trouble: EngineError | None = None
+
+    async def check(self) -> None:
+        """EngineError when the engine cannot draw now; any number of callers cost one proof."""
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                try:
+                    await asyncio.to_thread(self._drawing.prove)
+                    self._trouble = None
+                except EngineError as error:
+                    self._trouble = error
+                self._until = time.monotonic() + self._seconds
+            if self._trouble is not None:
+                raise self._trouble
+
+
+def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics) -> APIRouter:
+    """The pages beside the API."""
+    router = APIRouter()
+    words = {
+        "model": html.escape(drawing.pipeline.manifest.name),
+        "engine": drawing.engine,
+        "notice": html.escape(drawing.notice or ""),
+    }
+
+    @router.get("/", include_in_schema=False)
+    async def start(request: Request) -> HTMLResponse:
+        host = html.escape(str(request.base_url).rstrip("/"))
+        return HTMLResponse(PAGE.substitute(words, host=host))
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        await readiness.check()
+        return {"status": "ready", "engine": drawing.engine}
+
+    @router.get("/metrics")
+    async def show() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

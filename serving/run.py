@@ -1,0 +1,60 @@
+"""Keeps the service running in the foreground."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+
+from luciole.domain import EngineError
+from serving.bootstrap import configure_logging, service
+from serving.exported import ensure, shipped_model
+from serving.settings import Settings
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Serve until Ctrl-C or SIGTERM, then stop everything that was started.
+
+    The default bundle is exported first when it is missing or old; any other is taken as it is.
+    """
+    configure_logging(settings.log_level)
+    if settings.bundle == Settings.model_fields["bundle"].default:
+        ensure(settings.bundle, shipped_model())
+    with listening(settings) as door, service(settings) as (app, drawing):
+        if drawing.notice:
+            console.print(f"[yellow]{drawing.notice}[/]", highlight=False)
+        address = address_of(door)
+        console.print(f"Luciole ({drawing.engine}) is at {address} - Ctrl-C stops it")
+        server(app).run(sockets=[door])
+
+
+def server(app: FastAPI) -> uvicorn.Server:
+    """Return a server that leaves logging to us and gives running requests time to end."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    return uvicorn.Server(config)
+
+
+@contextlib.contextmanager
+def listening(settings: Settings, otherwise_any: bool = False) -> Iterator[socket.socket]:
+    """Take the port of the settings, before anything slow starts; EngineError if it is taken.
+
+    With `otherwise_any`, a taken port is replaced by any free one.
+    """
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((settings.host, settings.port))
+        except OSError as error:
+            if not otherwise_any:
+                words = f"{settings.port} is taken; set LUCIOLE_PORT to another"
+                raise EngineError("port", f"{words} ({error.strerror})") from error
+            door.bind((settings.host, 0))
+        yield door
+
+
+def address_of(door: socket.socket) -> str:
+    """Return the URL at which a bound socket is reached from this machine."""
+    host, port = door.getsockname()[:2]
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
