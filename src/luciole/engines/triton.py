@@ -30,6 +30,9 @@ class TritonEngine:
             channel_args=[
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                # A restarted server is found again at once, not after gRPC's two minutes.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 1000),
             ],
         )
 
@@ -69,6 +72,8 @@ class TritonEngine:
 
 
 def _tensor(name: str, value: NDArray[Any]) -> triton.InferInput:
+    """Triton's model configuration has no scalar, so `[batch]` travels as `[batch, 1]`."""
+    value = value.reshape(-1, 1) if value.ndim == 1 else value
     tensor = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
     tensor.set_data_from_numpy(value)
     return tensor
