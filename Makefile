@@ -35,4 +35,5 @@ test: check
 	$(BIN)/python -m pytest
 
 evals: setup
+	$(BIN)/python -m export
 	$(BIN)/python -m evals

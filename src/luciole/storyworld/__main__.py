@@ -30,8 +30,8 @@ def contact_sheet(
 def maps_sheet(seed: int, size: int) -> Image.Image:
     """One scene as picture, nearness, people and keypoints, side by side."""
     picture = render(sample_scene(seed), size, size)
-    assert picture.depth is not None
-    assert picture.masks is not None
+    if picture.depth is None or picture.masks is None:
+        raise ValueError("maps: this picture was drawn without them")
     people = picture.masks.any(axis=0)
     parts = [picture.image, np.uint8(picture.depth * 255), np.uint8(people * 255), picture.image]
     sheet = Image.new("RGB", (size * 4, size))

@@ -66,7 +66,7 @@ class Identity:
 
     @property
     def held_out(self) -> bool:
-        """One identity in ten, and every eighth pair of hair and outfit colour, is never trained on."""
+        """One identity in ten, and one pair of hair and outfit colour in eight, is kept back."""
         pair = _index("hair_color", self.hair_color) * 3 + _index("outfit_color", self.outfit_color)
         return pair % 8 == 5 or _checksum(self) % 10 == 0
 

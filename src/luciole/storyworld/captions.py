@@ -88,6 +88,23 @@ def wish(scene: Scene, rng: random.Random) -> str:
     return " ".join([people, *_circumstances(scene, rng, 0.5)])
 
 
+def complete_tags(scene: Scene, rng: random.Random) -> str:
+    """A tag list of one person that leaves nothing out, in the order of training."""
+    look, action = scene.actors[0].identity, scene.actors[0].action
+    words = [_head_count(scene), f"{look.hair_color} hair", f"{look.outfit_color} {look.outfit}"]
+    words += [action, _style_words(look.hair_style), f"{look.skin} skin"]
+    words += [_ACCESSORIES[look.accessory].removeprefix("a ")] if look.accessory != "none" else []
+    words += [scene.setting, scene.time, _weather_tag(scene.weather, rng), scene.shot]
+    return ", ".join(words + ([scene.angle] if scene.angle != "eye level" else []))
+
+
+def complete_sentence(scene: Scene, rng: random.Random) -> str:
+    """A sentence that leaves nothing out."""
+    people = " and ".join(_person(actor, rng, detail=1.0) for actor in scene.actors)
+    text = ", ".join([" ".join([people, *_circumstances(scene, rng, 1.0)]), scene.shot])
+    return text if scene.angle == "eye level" else f"{text}, {scene.angle}"
+
+
 def _head_count(scene: Scene) -> str:
     people = [actor.identity.person for actor in scene.actors]
     if len(people) == 1:

@@ -20,9 +20,16 @@ HAIR: dict[str, Color] = {
 }
 _INK: Color = (54, 40, 52)
 _BANGS = [
-    (1.06, 0.3), (0.88, -0.02), (0.66, -0.4), (0.34, -0.1), (0.04, -0.44), (-0.3, -0.12),
-    (-0.62, -0.42), (-0.88, -0.02), (-1.06, 0.3),
-]  # fmt: skip
+    (1.06, 0.3),
+    (0.88, -0.02),
+    (0.66, -0.4),
+    (0.34, -0.1),
+    (0.04, -0.44),
+    (-0.3, -0.12),
+    (-0.62, -0.42),
+    (-0.88, -0.02),
+    (-1.06, 0.3),
+]
 
 
 class Brush(Protocol):
@@ -73,18 +80,54 @@ def draw_hair_back(brush: Brush, look: Identity, body: Body, facing: int) -> Non
     dark = shade(color, 0.82)
     side = -1 if facing > 0 else 1
     if look.hair_style == "long":
-        brush.shape(skull.path([(-1.05, -0.4), (-0.6, -1.0), (0.6, -1.0), (1.05, -0.4), (1.3, 1.3),
-                                (1.12, 2.25), (0.4, 2.0), (-0.4, 2.1), (-1.12, 2.25), (-1.3, 1.3)]),
-                    dark)  # fmt: skip
+        brush.shape(
+            skull.path(
+                [
+                    (-1.05, -0.4),
+                    (-0.6, -1.0),
+                    (0.6, -1.0),
+                    (1.05, -0.4),
+                    (1.3, 1.3),
+                    (1.12, 2.25),
+                    (0.4, 2.0),
+                    (-0.4, 2.1),
+                    (-1.12, 2.25),
+                    (-1.3, 1.3),
+                ]
+            ),
+            dark,
+        )
     elif look.hair_style == "ponytail":
-        brush.shape(skull.path([(side * 0.6, -0.85), (side * 1.3, -0.75), (side * 1.85, 0.1),
-                                (side * 1.75, 1.2), (side * 1.4, 1.75), (side * 1.25, 0.8),
-                                (side * 0.8, 0.1)]), dark)  # fmt: skip
+        brush.shape(
+            skull.path(
+                [
+                    (side * 0.6, -0.85),
+                    (side * 1.3, -0.75),
+                    (side * 1.85, 0.1),
+                    (side * 1.75, 1.2),
+                    (side * 1.4, 1.75),
+                    (side * 1.25, 0.8),
+                    (side * 0.8, 0.1),
+                ]
+            ),
+            dark,
+        )
     elif look.hair_style == "twintails":
         for sign in (-1, 1):
-            brush.shape(skull.path([(sign * 0.75, -0.6), (sign * 1.45, -0.7), (sign * 1.85, 0.3),
-                                    (sign * 1.7, 1.3), (sign * 1.35, 1.8), (sign * 1.2, 0.9),
-                                    (sign * 0.9, 0.1)]), dark)  # fmt: skip
+            brush.shape(
+                skull.path(
+                    [
+                        (sign * 0.75, -0.6),
+                        (sign * 1.45, -0.7),
+                        (sign * 1.85, 0.3),
+                        (sign * 1.7, 1.3),
+                        (sign * 1.35, 1.8),
+                        (sign * 1.2, 0.9),
+                        (sign * 0.9, 0.1),
+                    ]
+                ),
+                dark,
+            )
     elif look.hair_style == "bun":
         brush.oval(skull.at(0, -1.22), skull.r * 0.46, skull.r * 0.42, color)
     elif look.hair_style == "curly":
@@ -114,8 +157,9 @@ def _draw_face(brush: Brush, skull: Skull, look: Identity, facing: int, skin: Co
         x = turn + sign * 0.38
         brush.oval(skull.at(x, 0.15), r * 0.15, r * 0.22, _INK, edge=0, tilt=skull.tilt)
         brush.oval(skull.at(x + 0.05, 0.07), r * 0.06, r * 0.08, (255, 255, 255), edge=0)
-        brush.oval(skull.at(turn * 1.1 + sign * 0.58, 0.46), r * 0.15, r * 0.09,
-                   _blush(skin), edge=0)  # fmt: skip
+        brush.oval(
+            skull.at(turn * 1.1 + sign * 0.58, 0.46), r * 0.15, r * 0.09, _blush(skin), edge=0
+        )
         if look.person == "girl":
             brush.line(skull.path([(x - 0.16, 0.0), (x + 0.16, 0.0)]), r * 0.08, _INK, edge=0)
         else:
@@ -137,20 +181,48 @@ def _draw_fringe(brush: Brush, skull: Skull, look: Identity, color: Color) -> No
     if look.hair_style in ("long", "twintails", "ponytail", "bun"):
         length = {"long": 1.25, "twintails": 0.75}.get(look.hair_style, 0.6)
         for sign in (-1, 1):
-            brush.shape(skull.path([(sign * 1.06, -0.2), (sign * 0.78, -0.2), (sign * 0.82, length * 0.7),
-                                    (sign * 0.98, length), (sign * 1.12, length * 0.6)]), color)  # fmt: skip
+            brush.shape(
+                skull.path(
+                    [
+                        (sign * 1.06, -0.2),
+                        (sign * 0.78, -0.2),
+                        (sign * 0.82, length * 0.7),
+                        (sign * 0.98, length),
+                        (sign * 1.12, length * 0.6),
+                    ]
+                ),
+                color,
+            )
     brush.shape(skull.path([*arc, *_BANGS]), color)
-    brush.line(skull.path([(-0.62, -0.66), (-0.25, -0.84), (0.2, -0.84)]), r * 0.1,
-               shade(color, 1.35), edge=0)  # fmt: skip
+    brush.line(
+        skull.path([(-0.62, -0.66), (-0.25, -0.84), (0.2, -0.84)]),
+        r * 0.1,
+        shade(color, 1.35),
+        edge=0,
+    )
     if look.hair_style == "curly":
         for i in range(7):
             angle = math.radians(190 + i * 27)
-            brush.oval(skull.at(math.cos(angle) * 0.92, math.sin(angle) * 0.92), r * 0.3, r * 0.3,
-                       color, edge=0.006)  # fmt: skip
+            brush.oval(
+                skull.at(math.cos(angle) * 0.92, math.sin(angle) * 0.92),
+                r * 0.3,
+                r * 0.3,
+                color,
+                edge=0.006,
+            )
     elif look.hair_style == "short":
         for sign in (-1, 1):
-            brush.shape(skull.path([(sign * 1.08, -0.1), (sign * 0.84, -0.1), (sign * 0.92, 0.42),
-                                    (sign * 1.12, 0.3)]), color)  # fmt: skip
+            brush.shape(
+                skull.path(
+                    [
+                        (sign * 1.08, -0.1),
+                        (sign * 0.84, -0.1),
+                        (sign * 0.92, 0.42),
+                        (sign * 1.12, 0.3),
+                    ]
+                ),
+                color,
+            )
 
 
 def _nothing(brush: Brush, skull: Skull, facing: int) -> None:

@@ -72,8 +72,14 @@ def _pine(stage: Stage, x: float, base: float, size: float, leaf: Color) -> None
         color = shade(leaf, 0.86 + 0.1 * k)
         canvas.poly([(x - half, y), (x + half, y), (x, y - 0.42 * size)], stage.color(color))
         if stage.weather == "snow":
-            canvas.poly([(x - half * 0.5, y - 0.21 * size), (x + half * 0.5, y - 0.21 * size),
-                         (x, y - 0.42 * size)], stage.color((246, 250, 255)))  # fmt: skip
+            canvas.poly(
+                [
+                    (x - half * 0.5, y - 0.21 * size),
+                    (x + half * 0.5, y - 0.21 * size),
+                    (x, y - 0.42 * size),
+                ],
+                stage.color((246, 250, 255)),
+            )
 
 
 def draw_park(stage: Stage) -> None:
@@ -86,8 +92,10 @@ def draw_park(stage: Stage) -> None:
     stage.ground((134, 204, 104), (96, 178, 84))
     canvas.nearness = 0.25
     middle = stage.aspect * 0.5
-    canvas.poly([(middle - 0.03, h), (middle + 0.03, h), (middle + 0.42, 1.4), (middle - 0.42, 1.4)],
-                stage.color((232, 210, 168)))  # fmt: skip
+    canvas.poly(
+        [(middle - 0.03, h), (middle + 0.03, h), (middle + 0.42, 1.4), (middle - 0.42, 1.4)],
+        stage.color((232, 210, 168)),
+    )
     canvas.nearness = 0.3
     for side in (0.1, 0.92):
         _tree(
@@ -124,8 +132,11 @@ def draw_beach(stage: Stage) -> None:
     )
     for dx, dy in ((-0.18, -0.02), (-0.13, -0.11), (0.02, -0.15), (0.14, -0.1), (0.19, 0.0)):
         top = (px + 0.05, h - 0.3)
-        canvas.stroke([top, (top[0] + dx * 0.6, top[1] + dy - 0.03), (top[0] + dx, top[1] + dy + 0.05)],
-                      0.035, stage.color((58, 150, 78)))  # fmt: skip
+        canvas.stroke(
+            [top, (top[0] + dx * 0.6, top[1] + dy - 0.03), (top[0] + dx, top[1] + dy + 0.05)],
+            0.035,
+            stage.color((58, 150, 78)),
+        )
     ux = stage.aspect * (0.84 if left else 0.16)
     canvas.stroke([(ux, h + 0.18), (ux, h - 0.12)], 0.014, stage.color((240, 240, 240)))
     for k, color in enumerate(((232, 72, 72), (250, 250, 250), (232, 72, 72))):
@@ -164,12 +175,21 @@ def draw_mountains(stage: Stage) -> None:
     for k, x in enumerate((0.15, 0.5, 0.86)):
         top, half = h - rng.uniform(0.34, 0.46), 0.34
         px = stage.aspect * x
-        canvas.poly([(px - half, h + 0.02), (px, top), (px + half, h + 0.02)],
-                    stage.color(((118, 128, 164), (100, 112, 150), (128, 136, 170))[k]))  # fmt: skip
+        canvas.poly(
+            [(px - half, h + 0.02), (px, top), (px + half, h + 0.02)],
+            stage.color(((118, 128, 164), (100, 112, 150), (128, 136, 170))[k]),
+        )
         cap = 0.32
-        canvas.poly([(px, top), (px + half * cap, top + (h - top) * cap), (px + 0.03, top + (h - top) * cap * 0.75),
-                     (px - 0.02, top + (h - top) * cap), (px - half * cap, top + (h - top) * cap)],
-                    stage.color((248, 250, 255)))  # fmt: skip
+        canvas.poly(
+            [
+                (px, top),
+                (px + half * cap, top + (h - top) * cap),
+                (px + 0.03, top + (h - top) * cap * 0.75),
+                (px - 0.02, top + (h - top) * cap),
+                (px - half * cap, top + (h - top) * cap),
+            ],
+            stage.color((248, 250, 255)),
+        )
     canvas.nearness = 0.1
     for x in (0.2, 0.8):
         canvas.ellipse(
@@ -221,8 +241,13 @@ def draw_rooftop(stage: Stage) -> None:
         canvas.rect(x, h - height, x + width, h + 0.1, stage.color(tower))
         for y in (0.03, 0.08, 0.13):
             if y + 0.03 < height:
-                canvas.rect(x + 0.02, h - height + y, x + width - 0.03, h - height + y + 0.018,
-                            stage.glow((176, 196, 220)))  # fmt: skip
+                canvas.rect(
+                    x + 0.02,
+                    h - height + y,
+                    x + width - 0.03,
+                    h - height + y + 0.018,
+                    stage.glow((176, 196, 220)),
+                )
         x += width + rng.uniform(0, 0.03)
     stage.ground((176, 166, 164), (154, 142, 142))
     canvas.nearness = 0.2

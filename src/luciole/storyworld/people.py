@@ -169,10 +169,15 @@ def _shirt(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> No
 def _dress(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> None:
     x, y = body.hips
     dresser.shape(
-        [(x - 0.062, y - 0.08), (x + 0.062, y - 0.08), (x + 0.165, y + 0.165), (x, y + 0.185),
-         (x - 0.165, y + 0.165)],
+        [
+            (x - 0.062, y - 0.08),
+            (x + 0.062, y - 0.08),
+            (x + 0.165, y + 0.165),
+            (x, y + 0.185),
+            (x - 0.165, y + 0.165),
+        ],
         cloth,
-    )  # fmt: skip
+    )
     dresser.shape([*chest[:3], (x + 0.064, y - 0.07), (x - 0.064, y - 0.07)], cloth)
     dresser.line([(x - 0.062, y - 0.07), (x + 0.062, y - 0.07)], 0.022, shade(cloth, 0.66), edge=0)
     dresser.line([(x - 0.05, y + 0.15), (x - 0.03, y)], 0.012, shade(cloth, 0.72), edge=0)
@@ -181,16 +186,25 @@ def _dress(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> No
 
 def _coat(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> None:
     x, y = body.hips
-    dresser.shape([*chest[:3], (x + 0.082, y), (x + 0.12, y + 0.16), (x - 0.12, y + 0.16),
-                   (x - 0.082, y)], cloth)  # fmt: skip
+    dresser.shape(
+        [*chest[:3], (x + 0.082, y), (x + 0.12, y + 0.16), (x - 0.12, y + 0.16), (x - 0.082, y)],
+        cloth,
+    )
     neck = body.joints["neck"]
     dresser.line([(neck[0], neck[1] + 0.03), (x, y + 0.15)], 0.01, shade(cloth, 0.5), edge=0)
     light = (252, 232, 170)
     for share in (0.3, 0.55, 0.8):
         bx, by = neck[0] + (x - neck[0]) * share, neck[1] + (y - neck[1]) * share
         dresser.oval((bx + 0.028, by), 0.011, 0.011, light, edge=0.004)
-    dresser.shape([(neck[0] - 0.055, neck[1] - 0.01), (neck[0] + 0.055, neck[1] - 0.01),
-                   (neck[0], neck[1] + 0.075)], shade(cloth, 0.72), edge=0.006)  # fmt: skip
+    dresser.shape(
+        [
+            (neck[0] - 0.055, neck[1] - 0.01),
+            (neck[0] + 0.055, neck[1] - 0.01),
+            (neck[0], neck[1] + 0.075),
+        ],
+        shade(cloth, 0.72),
+        edge=0.006,
+    )
 
 
 def _hoodie(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> None:
@@ -198,11 +212,23 @@ def _hoodie(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> N
     dresser.oval((neck[0], neck[1] - 0.005), 0.1, 0.05, shade(cloth, 0.8))
     _shirt(dresser, chest, body, cloth)
     x, y = body.hips
-    dresser.shape([(x - 0.045, y - 0.07), (x + 0.045, y - 0.07), (x + 0.06, y + 0.005),
-                   (x - 0.06, y + 0.005)], shade(cloth, 0.8), edge=0.005)  # fmt: skip
+    dresser.shape(
+        [
+            (x - 0.045, y - 0.07),
+            (x + 0.045, y - 0.07),
+            (x + 0.06, y + 0.005),
+            (x - 0.06, y + 0.005),
+        ],
+        shade(cloth, 0.8),
+        edge=0.005,
+    )
     for sign in (-1, 1):
-        dresser.line([(neck[0] + sign * 0.022, neck[1] + 0.02), (neck[0] + sign * 0.026, neck[1] + 0.1)],
-                     0.01, (250, 250, 250), edge=0)  # fmt: skip
+        dresser.line(
+            [(neck[0] + sign * 0.022, neck[1] + 0.02), (neck[0] + sign * 0.026, neck[1] + 0.1)],
+            0.01,
+            (250, 250, 250),
+            edge=0,
+        )
 
 
 def _overalls(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) -> None:
@@ -215,15 +241,25 @@ def _overalls(dresser: Dresser, chest: list[Point], body: Body, cloth: Color) ->
             0.026,
             cloth,
         )
-    dresser.shape([(mid[0] - 0.062, mid[1]), (mid[0] + 0.062, mid[1]), (x + 0.088, y + 0.05),
-                   (x - 0.088, y + 0.05)], cloth)  # fmt: skip
+    dresser.shape(
+        [
+            (mid[0] - 0.062, mid[1]),
+            (mid[0] + 0.062, mid[1]),
+            (x + 0.088, y + 0.05),
+            (x - 0.088, y + 0.05),
+        ],
+        cloth,
+    )
     dresser.oval((mid[0], mid[1] + 0.05), 0.024, 0.02, shade(cloth, 0.7), edge=0.004)
 
 
 def _shadow(dresser: Dresser, chest: list[Point], cloth: Color) -> None:
     (x0, y0), (x1, y1) = chest[2], chest[3]
-    dresser.shape([(x0 - 0.03, y0 + 0.03), (x0, y0 + 0.02), (x1 + 0.004, y1), (x1 - 0.036, y1)],
-                  shade(cloth, 0.8), edge=0)  # fmt: skip
+    dresser.shape(
+        [(x0 - 0.03, y0 + 0.03), (x0, y0 + 0.02), (x1 + 0.004, y1), (x1 - 0.036, y1)],
+        shade(cloth, 0.8),
+        edge=0,
+    )
 
 
 def _draw_stool(dresser: Dresser, body: Body) -> None:
@@ -231,8 +267,10 @@ def _draw_stool(dresser: Dresser, body: Body) -> None:
     wood = (168, 112, 66)
     for sign in (-1, 1):
         dresser.line([(x + sign * 0.075, y + 0.08), (x + sign * 0.1, 0.0)], 0.03, shade(wood, 0.8))
-    dresser.shape([(x - 0.13, y + 0.045), (x + 0.13, y + 0.045), (x + 0.13, y + 0.09),
-                   (x - 0.13, y + 0.09)], wood)  # fmt: skip
+    dresser.shape(
+        [(x - 0.13, y + 0.045), (x + 0.13, y + 0.045), (x + 0.13, y + 0.09), (x - 0.13, y + 0.09)],
+        wood,
+    )
 
 
 def _draw_book(dresser: Dresser, body: Body) -> None:

@@ -74,8 +74,13 @@ def _outside(canvas: Canvas, stage: Stage, x: float, y: float, w: float, h: floa
             canvas.stroke([(px, py), (px - 0.022, py + 0.075)], 0.009, (206, 226, 246))
     elif stage.weather == "snow":
         for _ in range(16):
-            canvas.ellipse(x + w * rng.uniform(0.06, 0.94), y + h * rng.uniform(0.06, 0.9), 0.013, 0.013,
-                           (255, 255, 255))  # fmt: skip
+            canvas.ellipse(
+                x + w * rng.uniform(0.06, 0.94),
+                y + h * rng.uniform(0.06, 0.9),
+                0.013,
+                0.013,
+                (255, 255, 255),
+            )
     else:
         for k in range(3):
             fy = y + h * (0.42 + 0.18 * k)
@@ -85,8 +90,10 @@ def _outside(canvas: Canvas, stage: Stage, x: float, y: float, w: float, h: floa
 def _lamp(stage: Stage, x: float, y: float) -> None:
     canvas = stage.canvas
     canvas.stroke([(x, y), (x, y - 0.12)], 0.012, _inside(stage, (110, 90, 80)))
-    canvas.poly([(x - 0.065, y - 0.1), (x + 0.065, y - 0.1), (x + 0.04, y - 0.2), (x - 0.04, y - 0.2)],
-                (255, 232, 150) if stage.time == "night" else stage.color((250, 238, 214)))  # fmt: skip
+    canvas.poly(
+        [(x - 0.065, y - 0.1), (x + 0.065, y - 0.1), (x + 0.04, y - 0.2), (x - 0.04, y - 0.2)],
+        (255, 232, 150) if stage.time == "night" else stage.color((250, 238, 214)),
+    )
 
 
 def draw_bedroom(stage: Stage) -> None:

@@ -125,13 +125,22 @@ def test_changing_an_attribute_changes_the_picture(kind: str) -> None:
         if scene.labels()[kind] == value:
             continue
         if kind in Scene.__dataclass_fields__:
-            after = plain(11, **{f: getattr(scene, f) for f in ("shot", "angle")},
-                          **{**{"weather": "clear", "time": "day"}, kind: value})  # fmt: skip
+            after = plain(
+                11,
+                **{f: getattr(scene, f) for f in ("shot", "angle")},
+                **{"weather": "clear", "time": "day", kind: value},
+            )
         else:
             actor = scene.actors[0]
             look = type(actor.identity)(**{**vars(actor.identity), kind: value})
-            after = plain(11, shot=scene.shot, angle=scene.angle, weather="clear", time="day",
-                          actors=(type(actor)(**{**vars(actor), "identity": look}),))  # fmt: skip
+            after = plain(
+                11,
+                shot=scene.shot,
+                angle=scene.angle,
+                weather="clear",
+                time="day",
+                actors=(type(actor)(**{**vars(actor), "identity": look}),),
+            )
         assert (render(after).image != before).any(axis=-1).mean() > 0.01
 
 

@@ -1,0 +1,1 @@
+"""Measures what a model draws, through the engine that serves it."""
