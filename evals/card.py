@@ -72,9 +72,9 @@ ten places, five kinds of weather and four times of day. It knows nothing else.
 
 {settings["prompts"]} prompts for people, and for combinations of place, weather and time, that were
 never trained on; {settings["steps"]} steps of {settings["solver"]}, guidance
-{settings["guidance_scale"]}, through the exported ONNX bundle. A classifier trained on real renders alone says which words are to
-be seen; the last column is its accuracy on the real renders of the same scenes. `make evals`
-measures it again.
+{settings["guidance_scale"]}, through the exported ONNX bundle. A classifier trained on real renders
+alone says which words are to be seen; the last column is its accuracy on the real renders of the
+same scenes. `make evals` measures it again.
 
 {figures(report)}
 

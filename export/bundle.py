@@ -38,7 +38,7 @@ class SizeLimits:
     def of(self, folder: ModelFolder) -> Sizes:
         """The sizes that the model takes, on its stride."""
         stride = folder.latent_stride * folder.latent_multiple
-        default = int(folder.unet.config.sample_size) * folder.latent_stride
+        default = folder.latent_size * folder.latent_stride
         return Sizes(
             default=default,
             min=self.min or max(stride, default // 2 // stride * stride),
@@ -74,18 +74,15 @@ class Export:
         self, folder: ModelFolder, fresh: Path, step: Callable[[str], None]
     ) -> list[Agreement]:
         made = graphs(folder)
-        latents, shape = (
-            int(folder.unet.config.sample_size),
-            (folder.latent_multiple, folder.window),
-        )
+        shape = (folder.latent_size, folder.latent_multiple, folder.window)
         for graph in made:
             step(f"exporting {graph.name}")
-            self.target.write(graph, example_sizes(latents, *shape), fresh)
+            self.target.write(graph, example_sizes(*shape), fresh)
         prompt = write_tokenizers(folder, fresh)
         fields = {**self._fields(folder), "prompt": prompt}
         fields["graphs"] = {graph.name: graph.spec for graph in made}
         engine = OnnxEngine(Bundle(fresh, write_manifest(fresh, fields)), threads=self.threads)
-        agreements = parity(made, engine, cases(latents, *shape), step)
+        agreements = parity(made, engine, cases(*shape), step)
         engine.close()
         write_report(agreements, self.tolerance, fresh)
         step("hashing")

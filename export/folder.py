@@ -28,6 +28,13 @@ REQUIRED = (
     "tokenizer_2/tokenizer*.json",
     "scheduler/scheduler_config.json",
 )
+PARTS: tuple[tuple[str, Any, str], ...] = (
+    ("unet", UNet2DConditionModel, "torch_dtype"),
+    ("vae", AutoencoderKL, "torch_dtype"),
+    ("text_encoder", CLIPTextModel, "dtype"),
+    ("text_encoder_2", CLIPTextModelWithProjection, "dtype"),
+)
+"""Folder, class, and what its library calls the type to load weights as."""
 
 
 class ModelFolderError(LucioleError):
@@ -54,6 +61,11 @@ class ModelFolder:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
+    def latent_size(self) -> int:
+        """Edge of the latents that the denoiser was made for."""
+        return int(self.unet.config.sample_size)
+
+    @property
     def latent_multiple(self) -> int:
         """The denoiser halves its latents once less than it has levels."""
         return int(2 ** (len(self.unet.config.block_out_channels) - 1))
@@ -68,14 +80,10 @@ def load_folder(path: Path) -> ModelFolder:
     """ModelFolderError names the first file that is missing or not SDXL's."""
     check_folder(path)
     index = json.loads((path / "model_index.json").read_text())
-    fp32 = {"torch_dtype": torch.float32, "local_files_only": True}
-    parts = [
-        UNet2DConditionModel.from_pretrained(path / "unet", **fp32),
-        AutoencoderKL.from_pretrained(path / "vae", **fp32),
-        CLIPTextModel.from_pretrained(path / "text_encoder", dtype=torch.float32),
-        CLIPTextModelWithProjection.from_pretrained(path / "text_encoder_2", dtype=torch.float32),
-    ]
-    unet, vae, first, second = (part.eval().requires_grad_(False) for part in parts)
+    unet, vae, first, second = (
+        part.from_pretrained(path / name, **{dtype: torch.float32}).eval().requires_grad_(False)
+        for name, part, dtype in PARTS
+    )
     _check_parts(unet.config, vae.config)
     tokenizers = [CLIPTokenizer.from_pretrained(path / f"tokenizer{n}") for n in ("", "_2")]
     return ModelFolder(

@@ -1,6 +1,7 @@
 """`python -m serving triton-setup | up | demo`: the commands of the service."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ console = Console(stderr=True)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a deliberate failure is one line and exit status 1."""
     asked = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
     command: Callable[[argparse.Namespace], None] = asked.command
     try:
         command(asked)
@@ -39,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
     demo.set_defaults(command=_demo)
     return top
+
+
+def _end(number: int, _: object) -> None:
+    """Leave by an exception, so that every block stops what it started."""
+    raise SystemExit(128 + number)
 
 
 def _triton_setup(_: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 from fastapi import FastAPI
@@ -85,14 +86,15 @@ def _over_triton(
 def _triton(settings: Settings, bundle: Bundle, probes: list[Probe]) -> Iterator[Supervisor]:
     made = environment.find(ROOT)
     folder = settings.triton_folder.resolve()
-    repository.write(repository.models_of(bundle, settings.threads), folder / "models")
-    server = TritonServer(made, folder / "models", folder / "triton.log")
-    supervisor = Supervisor(server, probes)
-    try:
-        supervisor.start()
-        yield supervisor
-    finally:
-        supervisor.stop()
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="models.", dir=folder) as models:
+        repository.write(repository.models_of(bundle, settings.threads), Path(models))
+        supervisor = Supervisor(TritonServer(made, Path(models), folder / "triton.log"), probes)
+        try:
+            supervisor.start()
+            yield supervisor
+        finally:
+            supervisor.stop()
 
 
 def _proof(

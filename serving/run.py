@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ def up(settings: Settings, console: Console) -> None:
     The default bundle is exported first when it is missing or old; any other is taken as it is.
     """
     configure_logging(settings.log_level)
-    if settings.bundle == Settings.model_fields["bundle"].default:
+    if default_bundle(settings):
         ensure(settings.bundle, shipped_model())
     with listening(settings) as door, service(settings) as (app, drawing):
         if drawing.notice:
@@ -28,6 +29,11 @@ def up(settings: Settings, console: Console) -> None:
         address = address_of(door)
         console.print(f"Luciole ({drawing.engine}) is at {address} - Ctrl-C stops it")
         server(app).run(sockets=[door])
+
+
+def default_bundle(settings: Settings) -> bool:
+    """Whether the bundle is ours to export; one that somebody named is taken as it is."""
+    return settings.bundle == Path(Settings.model_fields["bundle"].default)
 
 
 def server(app: FastAPI) -> uvicorn.Server:

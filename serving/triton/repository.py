@@ -47,9 +47,7 @@ def models_of(bundle: Bundle, threads: int) -> list[GraphModel]:
 
 
 def write(models: Sequence[GraphModel], target: Path) -> None:
-    """Write a fresh model repository into `target`, replacing what an earlier start left."""
-    if target.exists():
-        shutil.rmtree(target)
+    """Write a model repository into `target`, a folder that is new or empty."""
     for model in models:
         place = target / model.name / "1"
         place.mkdir(parents=True)

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openai import OpenAI
 
-from luciole.bundle import TensorSpec
+from luciole.bundle import Bundle, TensorSpec
+from serving.bootstrap import service
+from serving.demo.command import serving
 from serving.probe import Probe
+from serving.run import address_of, listening
+from serving.settings import EngineChoice, Settings
 from serving.triton.environment import TritonEnvironment, prepare
 from serving.triton.errors import TritonUnavailable
 from serving.triton.repository import GraphModel, write
@@ -85,3 +90,31 @@ def adder_server(
     supervisor.start()
     yield supervisor
     supervisor.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small service in process; copy it with changes for another."""
+    return Settings(
+        bundle=tiny_bundle.path,
+        engine=EngineChoice.ONNX,
+        port=0,
+        threads=1,
+        log_level="ERROR",
+        triton_folder=tmp_path_factory.mktemp("triton"),
+    )
+
+
+@pytest.fixture(scope="session")
+def gateway(settings: Settings) -> Iterator[str]:
+    """The address of a real uvicorn over the in-process engine."""
+    with listening(settings) as door, service(settings) as (app, _):
+        with serving(app, address_of(door), door) as address:
+            yield address
+
+
+@pytest.fixture
+def openai_client(gateway: str) -> Iterator[OpenAI]:
+    """The official client, told nothing but the address."""
+    with OpenAI(base_url=f"{gateway}/v1", api_key="none", max_retries=0) as client:
+        yield client
