@@ -1,0 +1,116 @@
+"""The exporter on the tiny model; most of what it writes is tested where it is read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from hydra import compose, initialize_config_dir
+
+from export.__main__ import CONF, export_of, shipped_model
+from export.bundle import Export, card_licence
+from export.folder import REQUIRED, ModelFolderError, check_folder
+from export.parity import Agreement, write_report
+from luciole.bundle import GRAPHS, Bundle
+from luciole.domain import BundleError
+
+
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_every_graph_agrees_with_torch(tiny_bundle: Bundle) -> None:
+    report = json.loads((tiny_bundle.path / "parity.json").read_text())
+    agreements = [Agreement.model_validate(row) for row in report["agreements"]]
+    assert {agreement.graph for agreement in agreements} == set(GRAPHS)
+    assert {agreement.sizes["batch"] for agreement in agreements} == {1, 3, 5}
+    assert max(agreement.relative_error for agreement in agreements) < 1e-4
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_axes_carry_the_contracts_names(tiny_bundle: Bundle, graph: str) -> None:
+    model = onnx.load(tiny_bundle.graph_file(graph), load_external_data=False)
+    spec = tiny_bundle.manifest.graphs[graph]
+    for values, tensors in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
+        for value, tensor in zip(values, tensors, strict=True):
+            axes = value.type.tensor_type.shape.dim
+            assert value.name == tensor.name
+            assert tuple(axis.dim_param or axis.dim_value for axis in axes) == tensor.shape
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_graphs_name_no_path_of_the_machine_that_wrote_them(
+    tiny_bundle: Bundle, graph: str
+) -> None:
+    assert b"site-packages" not in tiny_bundle.graph_file(graph).read_bytes()
+
+
+def test_the_manifest_says_what_the_model_is(tiny_bundle: Bundle) -> None:
+    manifest = tiny_bundle.manifest
+    assert manifest.licence == "Apache-2.0"
+    assert manifest.latent_channels == manifest.latent_stride == 8
+    assert manifest.sizes.model_dump() == {
+        "default": 128,
+        "min": 64,
+        "max": 256,
+        "stride": 32,
+        "max_batch": 16,
+    }
+    assert manifest.scheduler["prediction_type"] == "v_prediction"
+    first, second = manifest.prompt.tokenizers
+    assert (first.pad, second.pad) == (first.eos, 0)
+
+
+@pytest.mark.parametrize("pattern", REQUIRED)
+def test_a_missing_part_is_named(tiny_folder: Path, tmp_path: Path, pattern: str) -> None:
+    folder = copy(tiny_folder, tmp_path)
+    for file in folder.glob(pattern):
+        file.unlink()
+    with pytest.raises(ModelFolderError, match="is missing") as caught:
+        check_folder(folder)
+    assert caught.value.field == pattern
+
+
+def test_another_kind_of_pipeline_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = copy(tiny_folder, tmp_path)
+    (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(ModelFolderError, match="FluxPipeline"):
+        check_folder(folder)
+
+
+def test_a_scheduler_that_sampling_cannot_do_stops_the_export_before_it_starts(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = copy(tiny_folder, tmp_path)
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "use_karras_sigmas": True}))
+    with pytest.raises(BundleError, match="use_karras_sigmas"):
+        Export(folder, tmp_path / "out").run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_further_off_than_the_tolerance_fails_by_name(tmp_path: Path) -> None:
+    rows = [
+        Agreement(graph="denoiser", output="prediction", sizes={"batch": 1}, relative_error=error)
+        for error in (1e-6, 2e-4)
+    ]
+    with pytest.raises(BundleError, match=r"denoiser\.onnx: prediction is off by 2\.0e-04"):
+        write_report(rows, 1e-4, tmp_path)
+    write_report(rows[:1], 1e-4, tmp_path)
+
+
+def test_the_licence_is_that_of_the_model_card(tmp_path: Path) -> None:
+    assert card_licence(tmp_path) == "unknown"
+    (tmp_path / "README.md").write_text("---\nlicense: openrail++\n---\n# A model\n")
+    assert card_licence(tmp_path) == "openrail++"
+
+
+def test_the_command_reads_its_configuration() -> None:
+    with initialize_config_dir(str(CONF), version_base=None):
+        default = export_of(compose("export"))
+        other = export_of(compose("export", ["folder=some/model", "sizes.max=1024"]))
+    assert default.model == shipped_model()
+    assert default.out == Path("out/bundle")
+    assert default.tolerance == 1e-4
+    assert (other.model, other.sizes.max) == (Path("some/model"), 1024)

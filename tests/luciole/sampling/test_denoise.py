@@ -1,0 +1,83 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from luciole.domain import EngineBadOutput
+from luciole.sampling import Row, Step, Trajectory, denoise
+
+SHAPE = (2, 4, 4)
+
+
+def trajectory(steps: int, guidance_scale: float = 1.0, start: float = 1.0) -> Trajectory:
+    """Each step adds the prediction to the sample."""
+    table = [Step(float(100 - i), 0, 1, keep=1, clean=1) for i in range(steps)]
+    latents = np.full(SHAPE, start, np.float32)
+    return Trajectory(latents, table, guidance_scale, lambda: np.zeros(SHAPE, np.float32))
+
+
+class Model:
+    """Predicts 3 for a prompt and 1 for a negative prompt, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[Row]] = []
+        self.timesteps: list[list[float]] = []
+
+    def __call__(
+        self, latents: NDArray[np.float32], timesteps: NDArray[np.float32], rows: Sequence[Row]
+    ) -> NDArray[np.float32]:
+        self.asked.append(list(rows))
+        self.timesteps.append(timesteps.tolist())
+        answer = np.empty_like(latents)
+        for n, row in enumerate(rows):
+            answer[n] = 1 if row.negative else 3
+        return answer
+
+
+def test_guidance_goes_from_the_negative_prediction_past_the_other() -> None:
+    guided, plain = trajectory(1, guidance_scale=5, start=0), trajectory(1, start=0)
+    denoise([guided, plain], Model())
+    assert (guided.latents == 1 + 5 * (3 - 1)).all()
+    assert (plain.latents == 3).all()
+
+
+def test_a_sample_with_guidance_costs_two_rows_and_one_without_costs_one() -> None:
+    model = Model()
+    denoise([trajectory(1, guidance_scale=2), trajectory(1)], model)
+    assert model.asked == [[Row(0, False), Row(1, False), Row(0, True)]]
+
+
+def test_only_running_samples_are_asked_for_each_at_its_own_timestep() -> None:
+    model = Model()
+    denoise([trajectory(1), trajectory(3), trajectory(2)], model)
+    assert [[row.sample for row in rows] for rows in model.asked] == [[0, 1, 2], [1, 2], [1]]
+    assert model.timesteps == [[100] * 3, [99] * 2, [98]]
+
+
+def test_progress_ends_at_the_sum_of_steps() -> None:
+    seen: list[tuple[int, int]] = []
+    denoise([trajectory(1), trajectory(3)], Model(), lambda done, total: seen.append((done, total)))
+    assert seen == [(2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_prediction_that_is_not_finite_names_its_sample(value: float) -> None:
+    def model(latents: NDArray[np.float32], *_: object) -> NDArray[np.float32]:
+        answer = np.zeros_like(latents)
+        answer[-1, 0, 0, 0] = value
+        return answer
+
+    with pytest.raises(EngineBadOutput, match="sample 1"):
+        denoise([trajectory(1), trajectory(1, guidance_scale=2)], model)
+
+
+def test_a_prediction_of_another_shape_is_refused() -> None:
+    with pytest.raises(EngineBadOutput, match="shape"):
+        denoise([trajectory(1)], lambda latents, *_: latents[:, :1])
+
+
+def test_no_trajectories_ask_nothing() -> None:
+    model = Model()
+    denoise([], model)
+    assert model.asked == []
