@@ -1,0 +1,29 @@
+"""Pictures with one of their wordings each."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luciole.data.crops import as_tensor
+from luciole.data.pictures import Pictures
+from luciole.data.stream import Batch
+
+
+class CaptionedPictures:
+    """A wording is drawn anew every time a picture comes by."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+        """`pictures`: float [n, 3, h, w]; `captions`: n strings."""
+        captions = [wording(self.pictures, row, rng) for row in rows]
+        return {"pictures": as_tensor(self.pictures.images(rows)), "captions": captions}
+
+
+def wording(pictures: Pictures, row: int, rng: np.random.Generator) -> str:
+    """One of the captions, all equally likely."""
+    wordings = pictures.captions(row)
+    return wordings[rng.integers(len(wordings))]
