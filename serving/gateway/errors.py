@@ -87,7 +87,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return shaped(error.status_code, error.detail, "invalid_request_error", None, None)
+        about = "body" if error.status_code in {400, 413} else None
+        return shaped(error.status_code, error.detail, "invalid_request_error", about, None)
 
     @app.exception_handler(Exception)
     async def _unforeseen(_: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import secrets
 import time
 from typing import Annotated, Any, Literal
@@ -174,13 +175,16 @@ def parse_size(words: str, sizes: Sizes) -> tuple[int, int]:
     """Read `auto` or `WIDTHxHEIGHT` in pixels; InvalidRequest says which sizes there are."""
     if words == "auto":
         return sizes.default, sizes.default
-    width, times, height = words.partition("x")
-    both = [int(side) for side in (width, height) if side.isascii() and side.isdigit()]
-    fits = [side for side in both if sizes.min <= side <= sizes.max and not side % sizes.stride]
-    if not times or len(fits) != 2:
+    found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", words)
+    width, height = (int(side) for side in found.groups()) if found else (0, 0)
+    if not (_fits(width, sizes) and _fits(height, sizes)):
         raise InvalidRequest(
             "size",
             f"must be auto or WIDTHxHEIGHT, such as {sizes.default}x{sizes.default}, "
             f"each a multiple of {sizes.stride} from {sizes.min} to {sizes.max} pixels",
         )
-    return both[0], both[1]
+    return width, height
+
+
+def _fits(side: int, sizes: Sizes) -> bool:
+    return sizes.min <= side <= sizes.max and side % sizes.stride == 0

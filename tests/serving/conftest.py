@@ -108,9 +108,12 @@ def settings(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.fixture(scope="session")
 def gateway(settings: Settings) -> Iterator[str]:
     """The address of a real uvicorn over the in-process engine."""
-    with listening(settings) as door, service(settings) as (app, _):
-        with serving(app, address_of(door), door) as address:
-            yield address
+    with (
+        listening(settings) as door,
+        service(settings) as (app, _),
+        serving(app, address_of(door), door) as address,
+    ):
+        yield address
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""`python -m serving demo`: a contact sheet through the whole service."""

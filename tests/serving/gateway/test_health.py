@@ -1,0 +1,46 @@
+"""The pages beside the API."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+
+def test_healthz_answers_and_every_answer_has_an_id(gateway: str) -> None:
+    answer = httpx.get(f"{gateway}/healthz")
+    assert answer.json() == {"status": "ok"}
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_readyz_says_which_engine_drew(gateway: str) -> None:
+    assert httpx.get(f"{gateway}/readyz").json() == {"status": "ready", "engine": "onnx"}
+
+
+def test_the_start_page_says_what_can_be_called(gateway: str) -> None:
+    page = httpx.get(gateway).text
+    assert f"curl -s {gateway}/v1/images/generations" in page
+    assert "tiny" in page
+
+
+def test_metrics_count_requests_and_the_pictures_that_were_drawn_together(gateway: str) -> None:
+    def ask(seed: int) -> int:
+        body = {"prompt": "a girl", "seed": seed, "num_inference_steps": 2}
+        return httpx.post(f"{gateway}/v1/images/generations", json=body, timeout=60).status_code
+
+    before = metrics(gateway)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(8))) == {200}
+    after = metrics(gateway)
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    route = '{route="/v1/images/generations",status="200"}'
+    assert grown[f"luciole_requests_total{route}"] == 8
+    assert grown["luciole_pictures_total"] == 8
+    assert grown["luciole_batch_pictures_count"] < 8
+    assert after["luciole_queue_pictures"] == 0
+
+
+def metrics(gateway: str) -> dict[str, float]:
+    lines = httpx.get(f"{gateway}/metrics").text.splitlines()
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    }

@@ -1,0 +1,99 @@
+"""How a service is put together, and what happens when a part is not to be had."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from luciole.domain import BundleError, RenderPlan, SolverName
+from serving import bootstrap
+from serving.bootstrap import drawing
+from serving.settings import EngineChoice, Settings
+from serving.triton.environment import TritonEnvironment
+from serving.triton.errors import TritonUnavailable
+
+PLANS = [
+    RenderPlan(
+        prompt="a girl in rain",
+        width=128,
+        height=96,
+        steps=4,
+        guidance_scale=5,
+        seed=seed,
+        solver=SolverName.DPMPP_2M,
+    )
+    for seed in range(3)
+]
+
+
+def with_engine(settings: Settings, engine: EngineChoice) -> Settings:
+    return settings.model_copy(update={"engine": engine})
+
+
+def test_starting_a_service_loads_no_torch() -> None:
+    code = (
+        "import sys, serving.bootstrap, serving.run, serving.demo.command, serving.__main__\n"
+        "print([name for name in ('torch', 'diffusers', 'transformers', 'lightning')"
+        " if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_triton_and_the_in_process_engine_draw_the_same_bytes(
+    settings: Settings, triton_environment: TritonEnvironment
+) -> None:
+    with drawing(with_engine(settings, EngineChoice.ONNX)) as local:
+        here = local.pipeline.render(PLANS)
+    with drawing(with_engine(settings, EngineChoice.TRITON)) as remote:
+        assert remote.engine == "triton"
+        remote.prove()
+        there = remote.pipeline.render(PLANS)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_triton_the_in_process_engine_takes_over_and_says_so(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    with drawing(with_engine(settings, EngineChoice.AUTO)) as ready:
+        assert ready.engine == "onnx"
+        assert ready.notice is not None
+        assert "triton-setup" in ready.notice
+        ready.prove()
+
+
+def test_asking_for_triton_where_there_is_none_is_an_error(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    with (
+        pytest.raises(TritonUnavailable, match="triton-setup"),
+        drawing(with_engine(settings, EngineChoice.TRITON)),
+    ):
+        pass
+
+
+def test_a_flipped_byte_in_the_bundle_is_named_and_nothing_starts(
+    settings: Settings, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(settings.bundle, tmp_path / "bundle")
+    graph = bundle / "vae_decoder.onnx"
+    content = bytearray(graph.read_bytes())
+    content[100] ^= 1
+    graph.write_bytes(content)
+    with (
+        pytest.raises(BundleError, match=r"vae_decoder\.onnx"),
+        drawing(settings.model_copy(update={"bundle": bundle})),
+    ):
+        pass
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUCIOLE_PORT", "9000")
+    monkeypatch.setenv("LUCIOLE_ENGINE", "onnx")
+    assert (Settings().port, Settings().engine) == (9000, EngineChoice.ONNX)

@@ -1,0 +1,30 @@
+"""When a bundle is taken for up to date."""
+
+import shutil
+from pathlib import Path
+
+from export import folder as exporter
+from luciole.bundle import Bundle
+from serving.exported import ensure, folder_hash, up_to_date
+
+
+def test_the_service_and_the_exporter_agree_on_a_folders_hash(tiny_folder: Path) -> None:
+    assert folder_hash(tiny_folder) == exporter.folder_hash(tiny_folder)
+
+
+def test_a_bundle_of_the_same_model_is_not_exported_again(
+    tiny_bundle: Bundle, tiny_folder: Path
+) -> None:
+    assert not ensure(tiny_bundle.path, tiny_folder)
+
+
+def test_a_changed_model_or_a_damaged_bundle_is_out_of_date(
+    tiny_bundle: Bundle, tiny_folder: Path, tmp_path: Path
+) -> None:
+    changed = shutil.copytree(tiny_folder, tmp_path / "model")
+    (changed / "README.md").write_text("more")
+    assert not up_to_date(tiny_bundle.path, changed)
+    damaged = shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    (damaged / "denoiser.onnx").write_bytes(b"")
+    assert not up_to_date(damaged, tiny_folder)
+    assert not up_to_date(tmp_path / "nothing", tiny_folder)
