@@ -1,7 +1,7 @@
 """What the tasks share: how an optimizer and its learning rate reach Lightning."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class Task(pl.LightningModule):
 
     def __init__(
         self,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         learning_rate: Callable[[Optimizer], LRScheduler],
     ) -> None:
         super().__init__()
@@ -25,9 +25,13 @@ class Task(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Only what trains; the learning rate moves every step."""
-        optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        optimizer = self._optimizer(self.groups())
         schedule: Any = {"scheduler": self._learning_rate(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def groups(self) -> list[dict[str, Any]]:
+        """What trains, for the optimizer; a task may ask for several learning rates here."""
+        return [{"params": [weight for weight in self.parameters() if weight.requires_grad]}]
 
     def configure_gradient_clipping(
         self,
@@ -49,6 +53,6 @@ class Task(pl.LightningModule):
         """Leave the trained parts in a model folder."""
 
 
-def frozen(module: nn.Module) -> nn.Module:
+def frozen(module: Any) -> Any:
     """The module in evaluation mode, its weights fixed."""
     return module.eval().requires_grad_(False)

@@ -80,6 +80,7 @@ class Pictures:
 
     def __init__(self, shards: Sequence[Shard], count: int) -> None:
         self.size, self._shard = shards[0].size, shards[0].count
+        self.files = [shard.images for shard in shards]
         self._images = [np.load(shard.images, mmap_mode="r") for shard in shards]
         lines = [line for shard in shards for line in shard.words.read_text().splitlines()]
         self.words: list[dict[str, Any]] = [json.loads(line) for line in lines[:count]]

@@ -26,7 +26,7 @@ def denoiser(
     down = ["CrossAttnDownBlock2D" if layers else "DownBlock2D" for layers in attention]
     up = ["CrossAttnUpBlock2D" if layers else "UpBlock2D" for layers in reversed(attention)]
     build: Any = UNet2DConditionModel
-    return build(
+    model = build(
         sample_size=sample_size,
         in_channels=latent_channels,
         out_channels=latent_channels,
@@ -43,6 +43,7 @@ def denoiser(
         projection_class_embeddings_input_dim=pooled_width + 6 * time_ids_width,
         norm_num_groups=norm_num_groups,
     )
+    return use_matmul_attention(model)
 
 
 def use_matmul_attention(model: Any) -> Any:

@@ -1,0 +1,103 @@
+"""Pictures encoded once: a cache on disk that a changed picture or encoder misses."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float16
+from numpy.typing import NDArray
+from rich.progress import track
+
+from luciole.data.captioned import wording
+from luciole.data.crops import as_tensor
+from luciole.data.pictures import Pictures
+from luciole.data.stream import Batch
+
+
+class Latents:
+    """Mean and standard deviation of each picture's posterior, memory-mapped, fp16."""
+
+    def __init__(self, pictures: Pictures, autoencoder: Any, folder: str) -> None:
+        self.pictures = pictures
+        self.scaling_factor: float = autoencoder.config.scaling_factor
+        place = Path(folder) / encoder_hash(autoencoder)
+        place.mkdir(parents=True, exist_ok=True)
+        files = [(shard, place / f"{content_hash(shard)}.npy") for shard in pictures.files]
+        missing = [pair for pair in files if not pair[1].exists()]
+        for shard, target in track(missing, "encoding pictures", disable=not missing):
+            _write(target, encode(np.load(shard, mmap_mode="r"), autoencoder))
+        self._shards = [np.load(target, mmap_mode="r") for _, target in files]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def draw(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """One draw of each posterior, scaled to unit variance: [n, channel, height, width]."""
+        per = len(self._shards[0])
+        chosen = np.stack([self._shards[row // per][row % per] for row in rows])
+        mean, std = chosen.astype(np.float32).swapaxes(0, 1)
+        noise = rng.standard_normal(mean.shape, np.float32)
+        drawn: NDArray[np.float32] = (mean + std * noise) * np.float32(self.scaling_factor)
+        return drawn
+
+
+class CaptionedLatents:
+    """Latents with one of their wordings each; some wordings are left empty on purpose.
+
+    What the denoiser says to the empty prompt is what guidance pushes away from.
+    """
+
+    def __init__(self, latents: Latents, drop: float) -> None:
+        self.latents, self.drop = latents, drop
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+        """`latents` float [n, c, h, w]; `captions` n strings; `time_ids` float [n, 6]."""
+        drawn = self.latents.draw(rows, rng)
+        empty = rng.random(len(rows)) < self.drop
+        captions = [
+            "" if none else wording(self.latents.pictures, row, rng)
+            for row, none in zip(rows, empty, strict=True)
+        ]
+        size = self.latents.pictures.size
+        time_ids = torch.tensor([[size, size, 0, 0, size, size]]).float().repeat(len(rows), 1)
+        return {"latents": torch.from_numpy(drawn), "captions": captions, "time_ids": time_ids}
+
+
+@torch.no_grad()
+def encode(
+    images: NDArray[np.uint8], autoencoder: Any, batch_size: int = 32
+) -> Float16[np.ndarray, "n 2 c h w"]:
+    """Posterior means and standard deviations, as the encoder gives them in bf16."""
+    parts = []
+    for first in range(0, len(images), batch_size):
+        pictures = as_tensor(np.array(images[first : first + batch_size])).to(autoencoder.device)
+        with torch.autocast(pictures.device.type, torch.bfloat16):
+            posterior = autoencoder.encode(pictures).latent_dist
+        parts.append(torch.stack([posterior.mean, posterior.std], dim=1).half().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def encoder_hash(autoencoder: Any) -> str:
+    """Of everything that a picture passes on its way to latents, not of the decoder."""
+    digest = hashlib.sha256()
+    for name, weight in autoencoder.state_dict().items():
+        if not name.startswith(("decoder", "post_quant_conv")):
+            digest.update(name.encode() + weight.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def content_hash(file: Path) -> str:
+    """Of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def _write(target: Path, latents: Float16[np.ndarray, "n 2 c h w"]) -> None:
+    part = target.with_suffix(".tmp.npy")
+    np.save(part, latents)
+    part.replace(target)
