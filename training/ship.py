@@ -1,0 +1,49 @@
+"""`python -m training.ship`: a trained folder becomes the one that comes with Luciole, in fp16."""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from luciole.models.folder import load_pipeline, save_folder
+
+SHIPPED = Path(__file__).parents[1] / "src" / "luciole" / "shipped" / "pocket"
+LIMIT = 40_000_000
+"""Bytes of weights that a checkout should carry at most."""
+
+
+def ship(models: Path, to: Path) -> int:
+    """Writes the whole folder in half precision beside `to`, then replaces its parts.
+
+    The card and the history in `to` stay as they are. Returns the bytes of weights; raises
+    ValueError, and replaces nothing, where they are more than `LIMIT`.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent) as place:
+        fresh = Path(place) / "model"
+        save_folder(load_pipeline(str(models)), fresh, half=True)
+        size = sum(file.stat().st_size for file in fresh.rglob("*.safetensors"))
+        if size > LIMIT:
+            raise ValueError(f"{models}: {size:,} bytes of weights are more than {LIMIT:,}")
+        for part in sorted(fresh.iterdir()):
+            _replace(part, to / part.name)
+    return size
+
+
+def _replace(part: Path, place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    part.replace(place)
+
+
+def main() -> None:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.ship", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("out/models/pocket"))
+    parser.add_argument("--to", type=Path, default=SHIPPED)
+    args = parser.parse_args()
+    print(f"{args.to}: {ship(args.models, args.to):,} bytes of weights")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
