@@ -1,0 +1,65 @@
+"""Pictures with what can be read from them."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from luciole.data.crops import as_tensor
+from luciole.data.pictures import Pictures
+from luciole.data.stream import Batch
+from luciole.storyworld import ATTRIBUTES
+
+UNREADABLE = -100
+"""The label of what a framing hides; cross entropy passes over it."""
+
+
+class LabelledPictures:
+    """Real renders; with `disturb` shifted, blurred and with noise, as no renderer leaves them."""
+
+    def __init__(self, pictures: Pictures, disturb: bool) -> None:
+        self.pictures, self.disturb = pictures, disturb
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+        """`pictures` float [n, 3, h, w]; `labels` int64 [n, kind] in the order of ATTRIBUTES."""
+        images = as_tensor(self.pictures.images(rows))
+        labels = torch.tensor([self.labels(row) for row in rows])
+        return {"pictures": disturbed(images, rng) if self.disturb else images, "labels": labels}
+
+    def labels(self, row: int) -> list[int]:
+        """The index of each kind's value, or UNREADABLE."""
+        words = self.pictures.words[row]
+        readable = set(words["readable"])
+        return [
+            values.index(words["labels"][kind]) if kind in readable else UNREADABLE
+            for kind, values in ATTRIBUTES.items()
+        ]
+
+
+def disturbed(
+    pictures: Float[Tensor, "n c h w"], rng: np.random.Generator, reach: int = 6
+) -> Float[Tensor, "n c h w"]:
+    """Each moved by up to `reach` pixels; the batch blurred (σ < 1.2 px) and with noise (< 0.1)."""
+    height, width = pictures.shape[-2:]
+    wide = pad(pictures, (reach,) * 4, mode="replicate")
+    moves = rng.integers(0, 2 * reach + 1, (len(pictures), 2))
+    moved = torch.stack(
+        [one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, moves, strict=True)]
+    )
+    blurred = blur(moved, sigma=float(rng.uniform(0.05, 1.2)))
+    noise = rng.standard_normal(pictures.shape, np.float32) * np.float32(rng.uniform(0, 0.1))
+    return blurred + torch.from_numpy(noise)
+
+
+def blur(pictures: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+    """Gaussian of 5 pixels a side."""
+    places = torch.arange(-2, 3, dtype=torch.float32)
+    line = torch.exp(-(places**2) / (2 * sigma**2))
+    line = line / line.sum()
+    kernel = torch.outer(line, line).expand(pictures.shape[1], 1, 5, 5)
+    return conv2d(pad(pictures, (2,) * 4, mode="replicate"), kernel, groups=pictures.shape[1])
