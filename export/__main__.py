@@ -4,12 +4,14 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from transformers.utils import logging as transformers_logging
 
 from export.bundle import STEPS, Export, SizeLimits
 from export.parity import table
@@ -41,6 +43,8 @@ def export(config: DictConfig, console: Console) -> None:
     """Run the export under a progress bar and print the parity table."""
     started = time.monotonic()
     work = export_of(config)
+    quiet: Any = transformers_logging
+    quiet.disable_progress_bar()  # transformers' own, in the middle of ours
     columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting", total=STEPS)

@@ -20,7 +20,7 @@ class OnnxTarget:
     """PyTorch's exporter (dynamo) with the opset that every runtime we aim at reads."""
 
     opset: int = 20
-    optimize: bool = True
+    optimize: bool = False
 
     def write(self, graph: Graph, example: dict[str, int], folder: Path) -> None:
         """Write `<name>.onnx` and its weights beside it; `example` sizes only guide the tracing.

@@ -140,8 +140,6 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The tiny model exported; read it, copy it to change it."""
     from export.bundle import Export
-    from export.onnx import OnnxTarget
 
     out = tmp_path_factory.mktemp("exported") / "tiny"
-    target = OnnxTarget(optimize=False)  # saves seconds; export's own tests optimize
-    return Export(tiny_folder, out, target, licence="Apache-2.0", threads=1).run()[0]
+    return Export(tiny_folder, out, licence="Apache-2.0", threads=1).run()[0]

@@ -55,7 +55,7 @@ class Pipeline:
         for plan in plans:
             self.check(plan)
         trajectories = [
-            self._trajectory(plan, None if latents is None else latents[i])
+            self._trajectory(plan, f"sample {i}", None if latents is None else latents[i])
             for i, plan in enumerate(plans)
         ]
         total = sum(len(trajectory.steps) for trajectory in trajectories)
@@ -87,7 +87,7 @@ class Pipeline:
             pictures.update(zip(group, channels_last, strict=True))
         return [pictures[i] for i in range(len(latents))]
 
-    def _trajectory(self, plan: RenderPlan, noise: Latents | None) -> Trajectory:
+    def _trajectory(self, plan: RenderPlan, name: str, noise: Latents | None) -> Trajectory:
         stride = self._manifest.latent_stride
         shape = (self._manifest.latent_channels, plan.height // stride, plan.width // stride)
         # Counter-based: the noise depends on the seed alone, whatever else is drawn.
@@ -100,7 +100,7 @@ class Pipeline:
         own = draw()
         start = own if noise is None else np.asarray(noise, dtype=np.float32).reshape(shape)
         scale = np.float32(noise_scale(plan.solver, self._schedule, steps))
-        return Trajectory(start * scale, steps, plan.guidance_scale, draw)
+        return Trajectory(start * scale, steps, plan.guidance_scale, draw, name)
 
 
 class _Predict:

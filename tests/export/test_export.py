@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -114,3 +116,17 @@ def test_the_command_reads_its_configuration() -> None:
     assert default.out == Path("out/bundle")
     assert default.tolerance == 1e-4
     assert (other.model, other.sizes.max) == (Path("some/model"), 1024)
+
+
+def test_a_failed_command_says_which_file_and_leaves_nothing(tmp_path: Path) -> None:
+    arguments = [f"folder={tmp_path / 'nowhere'}", f"out={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "export", *arguments],
+        cwd=CONF.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "export failed: model_index.json: is missing" in done.stderr
+    assert list(tmp_path.iterdir()) == []

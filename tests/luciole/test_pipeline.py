@@ -186,8 +186,8 @@ def test_a_size_off_the_stride_or_out_of_range_is_refused_by_name(
 
 def test_nan_from_the_denoiser_names_the_sample(recording: Recording) -> None:
     recording.spoil = ("denoiser", 1)
-    with pytest.raises(EngineBadOutput, match="prediction: sample 1"):
-        Pipeline(recording).render([plan(), plan(), plan()])
+    with pytest.raises(EngineBadOutput, match="prediction: sample 2"):
+        Pipeline(recording).render([plan(), plan(width=64), plan()])
 
 
 def test_nan_from_the_decoder_names_the_sample(recording: Recording) -> None:

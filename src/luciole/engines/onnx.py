@@ -6,12 +6,19 @@ from typing import Any
 
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from luciole.bundle import Bundle
 from luciole.domain import BundleError, EngineError
 from luciole.engines.protocol import checked_inputs, graph_spec
 
 QUIET = 3  # errors only
+ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    kind
+    for kind in vars(ort_state).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+)
+"""ONNX Runtime's exceptions have no base of their own."""
 
 
 class OnnxEngine:
@@ -43,7 +50,7 @@ class OnnxEngine:
         session = self._session(graph)
         try:
             outputs = session.run(names, feed)
-        except Exception as error:  # ONNX Runtime's errors have no common base but Exception
+        except ORT_ERRORS as error:
             raise EngineError(graph, f"failed to run: {error}") from error
         return dict(zip(names, outputs, strict=True))
 
@@ -67,12 +74,9 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = QUIET
-        file = self._bundle.manifest.graphs[graph].file
+        path = self._bundle.graph_file(graph)
         try:
-            return ort.InferenceSession(
-                self._bundle.graph_file(graph), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # as above
-            if isinstance(error, BundleError):
-                raise
+            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except ORT_ERRORS as error:
+            file = self._bundle.manifest.graphs[graph].file
             raise BundleError(file, f"ONNX Runtime cannot load it: {error}") from error

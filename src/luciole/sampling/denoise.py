@@ -38,13 +38,14 @@ class Trajectory:
     """One sample on its way; `latents` change in place, the rest says how.
 
     A guidance scale of 1 costs one row a step, any other two. `noise` draws what ancestral
-    steps add, and is asked only by them.
+    steps add, and is asked only by them. Errors call the sample by its `name`.
     """
 
     latents: Float32[np.ndarray, "channel height width"]
     steps: Sequence[Step]
     guidance_scale: float
     noise: Callable[[], NDArray[np.float32]]
+    name: str = "a sample"
     done: int = 0
     clean: NDArray[np.float32] | None = field(default=None, repr=False)
 
@@ -98,7 +99,7 @@ def _guided_predictions(
     predictions = predict(
         latents, np.array([t.steps[t.done].timestep for t in timesteps], np.float32), rows
     )
-    _check(predictions, latents.shape, rows)
+    _check(predictions, latents.shape, [trajectories[row.sample].name for row in rows])
     negative = {row.sample: predictions[n] for n, row in enumerate(rows) if row.negative}
     guided = []
     for n, i in enumerate(running):
@@ -110,10 +111,10 @@ def _guided_predictions(
     return guided
 
 
-def _check(predictions: NDArray[np.float32], shape: tuple[int, ...], rows: Sequence[Row]) -> None:
+def _check(predictions: NDArray[np.float32], shape: tuple[int, ...], names: list[str]) -> None:
     if predictions.shape != shape:
         raise EngineBadOutput("prediction", f"has shape {predictions.shape}, expected {shape}")
     finite = np.isfinite(predictions).all(axis=tuple(range(1, len(shape))))
     if not finite.all():
-        sample = rows[int(np.argmin(finite))].sample
-        raise EngineBadOutput("prediction", f"sample {sample} is not finite (NaN or infinity)")
+        name = names[int(np.argmin(finite))]
+        raise EngineBadOutput("prediction", f"{name} is not finite (NaN or infinity)")

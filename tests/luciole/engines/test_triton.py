@@ -1,9 +1,9 @@
 """TritonEngine against a stand-in that speaks Triton's gRPC; the real server has its own tests."""
 
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import grpc
@@ -27,6 +27,7 @@ class StandIn(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
     def __init__(self, engine: OnnxEngine) -> None:
         self.engine = engine
         self.mood = "well"
+        self.released = Event()
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         if self.mood == "raises":
@@ -34,7 +35,7 @@ class StandIn(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         if self.mood == "full":
             context.abort(grpc.StatusCode.UNAVAILABLE, "queue is full")
         if self.mood == "slow":
-            time.sleep(2)
+            self.released.wait(60)
         outputs = self.engine.run(request.model_name, self._inputs(request))
         if self.mood == "silent":
             outputs = {}
@@ -84,7 +85,7 @@ def stand_in(server: tuple[StandIn, str]) -> StandIn:
 
 @pytest.fixture
 def remote(tiny_bundle: Bundle, server: tuple[StandIn, str]) -> Iterator[TritonEngine]:
-    engine = TritonEngine(tiny_bundle, server[1], timeout_s=1)
+    engine = TritonEngine(tiny_bundle, server[1], timeout_s=60)
     yield engine
     engine.close()
 
@@ -113,7 +114,6 @@ def test_the_picture_is_that_of_the_engine_in_process(
     [
         ("raises", "INTERNAL: Traceback: the model raised"),
         ("full", "no answer .*UNAVAILABLE"),
-        ("slow", "no answer .*DEADLINE_EXCEEDED"),
         ("silent", r"vae_decoder\.pictures: is missing"),
     ],
 )
@@ -125,6 +125,17 @@ def test_a_failing_server_is_an_engine_error_and_the_next_call_works(
         remote.run("vae_decoder", LATENTS)
     stand_in.mood = "well"
     assert remote.run("vae_decoder", LATENTS)["pictures"].shape == (1, 3, 32, 32)
+
+
+def test_an_answer_later_than_the_timeout_is_an_engine_error(
+    stand_in: StandIn, tiny_bundle: Bundle, server: tuple[StandIn, str]
+) -> None:
+    stand_in.mood = "slow"
+    hasty = TritonEngine(tiny_bundle, server[1], timeout_s=0.2)
+    with pytest.raises(EngineError, match=r"no answer .*DEADLINE_EXCEEDED"):
+        hasty.run("vae_decoder", LATENTS)
+    stand_in.released.set()
+    hasty.close()
 
 
 def test_no_server_at_all_is_an_engine_error_that_says_where(tiny_bundle: Bundle) -> None:

@@ -10,11 +10,13 @@ from luciole.sampling import Row, Step, Trajectory, denoise
 SHAPE = (2, 4, 4)
 
 
-def trajectory(steps: int, guidance_scale: float = 1.0, start: float = 1.0) -> Trajectory:
+def trajectory(
+    steps: int, guidance_scale: float = 1.0, start: float = 1.0, name: str = "a sample"
+) -> Trajectory:
     """Each step adds the prediction to the sample."""
     table = [Step(float(100 - i), 0, 1, keep=1, clean=1) for i in range(steps)]
     latents = np.full(SHAPE, start, np.float32)
-    return Trajectory(latents, table, guidance_scale, lambda: np.zeros(SHAPE, np.float32))
+    return Trajectory(latents, table, guidance_scale, lambda: np.zeros(SHAPE, np.float32), name)
 
 
 class Model:
@@ -68,8 +70,8 @@ def test_a_prediction_that_is_not_finite_names_its_sample(value: float) -> None:
         answer[-1, 0, 0, 0] = value
         return answer
 
-    with pytest.raises(EngineBadOutput, match="sample 1"):
-        denoise([trajectory(1), trajectory(1, guidance_scale=2)], model)
+    with pytest.raises(EngineBadOutput, match="prediction: the second is not finite"):
+        denoise([trajectory(1), trajectory(1, guidance_scale=2, name="the second")], model)
 
 
 def test_a_prediction_of_another_shape_is_refused() -> None:
