@@ -41,6 +41,13 @@ class Service:
             extra = {"num_inference_steps": steps, "seed": seed}
             return client.images.generate(prompt="a girl in rain", extra_body=extra, timeout=60)
 
+    def steps(self) -> int:
+        """How often Triton has run the denoiser since it started."""
+        flags = Path(f"/proc/{self.triton}/cmdline").read_text().split("\0")
+        [port] = [flag.split("=")[1] for flag in flags if flag.startswith("--http-port=")]
+        stats = httpx.get(f"http://127.0.0.1:{port}/v2/models/denoiser/stats").json()
+        return int(stats["model_stats"][0]["execution_count"])
+
     def ready(self) -> int:
         return httpx.get(f"{self.address}/readyz", timeout=30).status_code
 
@@ -91,9 +98,11 @@ def during_a_request(service: Service, deed: Callable[[], None]) -> Exception:
         except openai.APIError as error:
             caught.append(error)
 
+    before = service.steps()
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(0.3)
+    while service.steps() < before + 3:
+        time.sleep(0.01)
     deed()
     thread.join()
     assert caught, "the request was over before the deed"

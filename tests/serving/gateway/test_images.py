@@ -38,7 +38,7 @@ def test_the_openai_client_gets_a_png(openai_client: OpenAI) -> None:
 
 def test_the_openai_client_raises_its_own_error_and_names_the_field(openai_client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        openai_client.images.generate(prompt="a girl", size="12x12")  # type: ignore[call-overload]
+        openai_client.images.generate(prompt="a girl", size="12x12")
     assert caught.value.param == "size"
     assert caught.value.code == "invalid_request"
     assert caught.value.type == "invalid_request_error"
