@@ -55,8 +55,7 @@ def _triton_setup(_: argparse.Namespace) -> None:
     from serving.triton.errors import TritonUnavailable
 
     try:
-        with console.status("Triton's environment: 80 MB to fetch the first time"):
-            made = prepare(ROOT)
+        made = prepare(ROOT)
     except TritonUnavailable as error:
         console.print(f"[yellow]no Triton[/] ({error.reason}): {error.message}", highlight=False)
         console.print("The in-process engine takes over; everything else works the same.")

@@ -6,7 +6,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from luciole.bundle import Bundle, sha256
+from luciole.bundle import MANIFEST, Bundle, sha256
 from luciole.domain import BundleError
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,8 @@ def ensure(bundle: Path, model: Path) -> bool:
     """
     if up_to_date(bundle, model):
         return False
-    command = [sys.executable, "-m", "export", f"folder={model}", f"out={bundle.resolve()}"]
+    choices = [f"folder={_quoted(model.resolve())}", f"out={_quoted(bundle.resolve())}"]
+    command = [sys.executable, "-m", "export", *choices]
     done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own arguments only
     if done.returncode != 0:
         raise BundleError(str(bundle), f"`python -m export` ended with status {done.returncode}")
@@ -33,11 +34,20 @@ def ensure(bundle: Path, model: Path) -> bool:
 
 
 def up_to_date(bundle: Path, model: Path) -> bool:
-    """Whether a whole bundle is there that was made of exactly this model folder."""
+    """Whether a whole bundle is there, made of exactly this folder, and by no older exporter."""
     try:
-        return Bundle.open(bundle).manifest.source == folder_hash(model)
+        source = Bundle.open(bundle).manifest.source
     except BundleError:
         return False
+    made = (bundle / MANIFEST).stat().st_mtime
+    changed = max(file.stat().st_mtime for file in (ROOT / "export").glob("*.py"))
+    return source == folder_hash(model) and made >= changed
+
+
+def _quoted(path: Path) -> str:
+    """Quote for Hydra's command line, whose grammar gives meaning to many characters."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def folder_hash(folder: Path) -> str:

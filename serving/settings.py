@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """How long accepted work waits for an engine that is being healed."""
     ready_seconds: float = Field(default=2.0, ge=0)
     """How long the answer of /readyz may be repeated."""
+    ready_patience: float = Field(default=10.0, gt=0)
+    """How long /readyz itself waits for the engine before it says 503."""
     body_bytes: int = Field(default=262_144, ge=1024)
     kept_pictures: int = Field(default=256, ge=1)
     """Pictures behind URLs; the oldest make room."""

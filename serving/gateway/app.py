@@ -27,7 +27,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     app = FastAPI(title="Luciole", lifespan=life)
     errors.install(app)
     app.include_router(images.routes(drawing, renderer, RecentPictures(settings.kept_pictures)))
-    readiness = health.Readiness(drawing, settings.ready_seconds)
+    readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))
     metrics.watch("queue_pictures", "Accepted and not yet drawn", lambda: renderer.pending)
     for name, value in (drawing.gauges or {}).items():

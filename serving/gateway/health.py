@@ -34,10 +34,10 @@ num_inference_steps guidance_scale seed solver</code></li>
 
 
 class Readiness:
-    """Proves the engine by a real inference, and repeats the outcome for a moment."""
+    """Proves the engine by a real inference, and repeats the outcome for `seconds`."""
 
-    def __init__(self, drawing: Drawing, seconds: float) -> None:
-        self._drawing, self._seconds = drawing, seconds
+    def __init__(self, drawing: Drawing, seconds: float, patience: float) -> None:
+        self._drawing, self._seconds, self._patience = drawing, seconds, patience
         self._lock = asyncio.Lock()
         self._until = 0.0
         self._trouble: EngineError | None = None
@@ -46,14 +46,20 @@ class Readiness:
         """EngineError when the engine cannot draw now; any number of callers cost one proof."""
         async with self._lock:
             if time.monotonic() >= self._until:
-                try:
-                    await asyncio.to_thread(self._drawing.prove)
-                    self._trouble = None
-                except EngineError as error:
-                    self._trouble = error
+                self._trouble = await self._outcome()
                 self._until = time.monotonic() + self._seconds
             if self._trouble is not None:
                 raise self._trouble
+
+    async def _outcome(self) -> EngineError | None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await asyncio.to_thread(self._drawing.prove)
+        except TimeoutError:
+            return EngineError("engine", f"no answer within {self._patience:g} s")
+        except EngineError as error:
+            return error
+        return None
 
 
 def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics) -> APIRouter:

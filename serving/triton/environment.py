@@ -158,7 +158,7 @@ def _make(folder: Path) -> TritonEnvironment:
         shutil.rmtree(folder)
     _call([interpreter, "-m", "venv", str(folder)], Reason.INSTALL_FAILED)
     made = TritonEnvironment(folder, str(facts["version"]), str(facts["library"]))
-    pip = [str(made.python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [str(made.python), "-m", "pip", "--disable-pip-version-check", "install"]
     _call([*pip, "--no-deps", "--only-binary=:all:", *_requirements()], Reason.INSTALL_FAILED)
     stub = made.backends / "python" / made.stub.name
     shutil.copy2(made.stub, stub)
@@ -190,12 +190,13 @@ def _interpreter() -> tuple[str, Mapping[str, object]]:
 
 
 def _call(command: list[str], reason: Reason) -> None:
+    """Run with its own progress bars in sight; TritonUnavailable with its last words."""
     done = subprocess.run(  # noqa: S603 - our own arguments only
-        command, capture_output=True, text=True, check=False
+        command, stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode == 0:
         return
-    words = done.stderr.strip() or done.stdout.strip()
+    words = done.stderr.strip()
     if "No matching distribution" in words:
         reason = Reason.NO_WHEEL
     last = words.splitlines()[-1] if words else f"exit status {done.returncode}"

@@ -1,10 +1,14 @@
 """When a bundle is taken for up to date."""
 
+import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from export import folder as exporter
 from luciole.bundle import Bundle
+from luciole.domain import BundleError
 from serving.exported import ensure, folder_hash, up_to_date
 
 
@@ -16,6 +20,22 @@ def test_a_bundle_of_the_same_model_is_not_exported_again(
     tiny_bundle: Bundle, tiny_folder: Path
 ) -> None:
     assert not ensure(tiny_bundle.path, tiny_folder)
+
+
+def test_a_bundle_older_than_the_exporter_is_out_of_date(
+    tiny_bundle: Bundle, tiny_folder: Path, tmp_path: Path
+) -> None:
+    old = shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    os.utime(old / "manifest.json", (0, 0))
+    assert not up_to_date(old, tiny_folder)
+
+
+def test_a_failed_export_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    empty, out = tmp_path / "it's, a {model} = $no", tmp_path / "bundle"
+    empty.mkdir()
+    with pytest.raises(BundleError, match="ended with status 1"):
+        ensure(out, empty)
+    assert not out.exists()
 
 
 def test_a_changed_model_or_a_damaged_bundle_is_out_of_date(
