@@ -15,17 +15,20 @@ from training.task import Task
 class AutoencoderTask(Task):
     """Learns to compress pictures; says in the end how wide the latents came out."""
 
-    def __init__(self, autoencoder: Any, loss: ReconstructionLoss, **training: Any) -> None:
+    def __init__(
+        self, autoencoder: Any, loss: ReconstructionLoss, seed: int, **training: Any
+    ) -> None:
         super().__init__(**training)
-        self.autoencoder, self.loss = autoencoder, loss
+        self.autoencoder, self.loss, self.seed = autoencoder, loss, seed
         self.register_buffer("moments", torch.zeros(3, dtype=torch.float64))
         self.moments: Tensor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Reconstruct from a draw of the posterior."""
+        """Reconstruct from a draw of the posterior that the seed and the step alone decide."""
         pictures = batch["pictures"]
         posterior = self.autoencoder.encode(pictures).latent_dist
-        result = self.autoencoder.decode(posterior.sample()).sample.float()
+        rng = torch.Generator(pictures.device).manual_seed(self.seed * 1_000_003 + self.global_step)
+        result = self.autoencoder.decode(posterior.sample(rng)).sample.float()
         loss: Tensor = self.loss(result, pictures, posterior.kl())
         self.log_dict({"train/loss": loss, "train/psnr": psnr(result, pictures)}, prog_bar=True)
         return loss

@@ -1,10 +1,9 @@
 """Hands batches to Lightning and remembers how many it has given."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from luciole.data.stream import Batch, Source, Stream
 
@@ -44,15 +43,14 @@ class StepData(pl.LightningDataModule):
         self.stream.start = int(state_dict["batches"])
 
 
-class First(IterableDataset[Batch]):
+class First(Dataset[Batch]):
     """The first `count` batches of a stream."""
 
     def __init__(self, stream: Stream, count: int) -> None:
         self.stream, self.count = stream, count
 
-    def __iter__(self) -> Iterator[Batch]:
-        for step in range(self.count):
-            yield self.stream.batch(step)
+    def __getitem__(self, step: int) -> Batch:
+        return self.stream.batch(step)
 
     def __len__(self) -> int:
         return self.count

@@ -35,7 +35,7 @@ class DenoiserTask(Task):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        self.denoiser, self.loss = denoiser, loss
+        self.denoiser, self.loss = denoiser.train(), loss
         self.conditions = conditions.train() if text_rate else frozen(conditions)
         self.autoencoder = frozen(autoencoder)
         self.scheduler, self.prompts = scheduler, list(prompts)

@@ -118,6 +118,11 @@ class Pictures:
 
 
 def _draw_all(shards: Sequence[Shard], workers: int) -> None:
+    """In this process, or with a bar in several that each start from nothing."""
+    if workers <= 1:
+        for shard in shards:
+            shard.draw()
+        return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         jobs = [pool.submit(shard.draw) for shard in shards]
         what = f"drawing shards of {shards[0].count} pictures"

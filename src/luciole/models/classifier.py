@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class AttributeClassifier(nn.Module):
-    """A small convolutional net with one softmax a kind; at most a million weights.
+    """A small convolutional net with one softmax a kind; about a million weights.
 
     `classes` names the values of each kind; `widths` are the channels after each halving.
     """

@@ -15,7 +15,7 @@ from luciole.models.tokenizer import save_tokenizer
 def load_autoencoder(folder: str) -> Any:
     """`vae/` of a folder, in fp32."""
     model: Any = AutoencoderKL
-    return model.from_pretrained(_present(folder, "vae"), torch_dtype=torch.float32)
+    return model.from_pretrained(_present(folder, "vae"), dtype=torch.float32)
 
 
 def load_conditions(folder: str) -> TextConditions:
@@ -67,7 +67,7 @@ def load_pipeline(folder: str) -> Any:
     """The whole folder, in fp32."""
     model: Any = StableDiffusionXLPipeline
     return model.from_pretrained(
-        _present(folder, "model_index.json").parent, torch_dtype=torch.float32
+        _present(folder, "model_index.json").parent, dtype=torch.float32
     )
 
 

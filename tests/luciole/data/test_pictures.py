@@ -1,0 +1,57 @@
+"""Drawn pictures on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from luciole.data import pictures as module
+from luciole.data.pictures import Pictures
+from luciole.storyworld import captions, render, sample_scene
+
+
+def test_a_row_is_what_the_world_draws_from_its_seed(pictures: Pictures) -> None:
+    scene = sample_scene(9, "train")
+    assert np.array_equal(pictures.images([9])[0], render(scene, 64, 64, maps=False).image)
+    assert pictures.captions(9) == list(captions(scene, 9))
+    assert pictures.words[9]["labels"] == scene.labels()
+    assert set(pictures.words[9]["readable"]) == scene.readable()
+
+
+def test_only_as_many_as_asked_for_are_there(pictures: Pictures) -> None:
+    assert len(pictures) == 12
+
+
+def test_a_larger_count_keeps_what_was_drawn(tmp_path: Path) -> None:
+    few = Pictures.draw(4, str(tmp_path), size=32, workers=1, shard=4)
+    drawn = few.files[0].stat().st_mtime_ns
+    more = Pictures.draw(8, str(tmp_path), size=32, workers=1, shard=4)
+    assert more.files[0].stat().st_mtime_ns == drawn
+    assert len(more.files) == 2
+
+
+def test_two_processes_draw_the_same_as_one(tmp_path: Path) -> None:
+    alone = Pictures.draw(4, str(tmp_path / "1"), size=32, workers=1, shard=2)
+    both = Pictures.draw(4, str(tmp_path / "2"), size=32, workers=2, shard=2)
+    assert np.array_equal(alone.images(range(4)), both.images(range(4)))
+
+
+def test_a_changed_world_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Pictures.draw(2, str(tmp_path), size=32, workers=1, shard=2)
+    monkeypatch.setattr(module, "world_version", lambda: "another")
+    new = Pictures.draw(2, str(tmp_path), size=32, workers=1, shard=2)
+    assert old.files[0] != new.files[0]
+
+
+def test_a_shard_that_was_interrupted_is_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(module.np, "save", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            Pictures.draw(2, str(tmp_path), size=32, workers=1, shard=2)
+    assert len(Pictures.draw(2, str(tmp_path), size=32, workers=1, shard=2)) == 2
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
