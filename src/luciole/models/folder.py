@@ -66,9 +66,7 @@ def pipeline(autoencoder: Any, conditions: TextConditions, denoiser: Any, noise:
 def load_pipeline(folder: str) -> Any:
     """The whole folder, in fp32."""
     model: Any = StableDiffusionXLPipeline
-    return model.from_pretrained(
-        _present(folder, "model_index.json").parent, dtype=torch.float32
-    )
+    return model.from_pretrained(_present(folder, "model_index.json").parent, dtype=torch.float32)
 
 
 def save_folder(parts: Any, folder: Path, half: bool) -> None:
