@@ -108,13 +108,37 @@ class Pictures:
         shard: int = 512,
     ) -> Self:
         """Draw what is not yet under `folder`; shards of a smaller `count` are kept."""
-        place = Path(folder) / f"{world_version()}-{split}-{size}-{shard}"
-        place.mkdir(parents=True, exist_ok=True)
+        place = _place(folder, split, size, shard)
         shards = [Shard(place, i, shard, split, size) for i in range(-(-count // shard))]
-        missing = [shard for shard in shards if not shard.images.exists()]
-        if missing:
-            _draw_all(missing, workers)
-        return cls(shards, count)
+        return cls(_drawn(shards, workers), count)
+
+    @classmethod
+    def draw_both_splits(
+        cls, count: int, first_held_out: int, folder: str, size: int, workers: int, shard: int
+    ) -> Self:
+        """Half of either split, in whole shards; held-out seeds begin at `first_held_out`.
+
+        For whoever must not learn which combinations are held out, as a judge must not.
+        """
+        half, skipped = -(-count // (2 * shard)), -(-first_held_out // shard)
+        train, held_out = (_place(folder, split, size, shard) for split in ("train", "held_out"))
+        shards = [Shard(train, i, shard, "train", size) for i in range(half)]
+        shards += [Shard(held_out, skipped + i, shard, "held_out", size) for i in range(half)]
+        return cls(_drawn(shards, workers), 2 * half * shard)
+
+
+def _place(folder: str, split: str, size: int, shard: int) -> Path:
+    return Path(folder) / f"{world_version()}-{split}-{size}-{shard}"
+
+
+def _drawn(shards: Sequence[Shard], workers: int) -> Sequence[Shard]:
+    """The same shards, all of them on disk."""
+    missing = [shard for shard in shards if not shard.images.exists()]
+    for shard in missing:
+        shard.folder.mkdir(parents=True, exist_ok=True)
+    if missing:
+        _draw_all(missing, workers)
+    return shards
 
 
 def _draw_all(shards: Sequence[Shard], workers: int) -> None:

@@ -55,3 +55,10 @@ def test_a_shard_that_was_interrupted_is_drawn_again(
 
 def _stop(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_both_splits_come_in_halves_and_leave_the_seeds_for_measuring(tmp_path: Path) -> None:
+    both = Pictures.draw_both_splits(8, 5, str(tmp_path), size=32, workers=1, shard=4)
+    assert [words["seed"] for words in both.words] == [0, 1, 2, 3, 8, 9, 10, 11]
+    scene = sample_scene(8, "held_out")
+    assert np.array_equal(both.images([4])[0], render(scene, 32, 32, maps=False).image)
