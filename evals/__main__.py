@@ -7,7 +7,6 @@ from pathlib import Path
 
 import hydra
 import numpy as np
-from luciole.models.classifier import Judge
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from rich.console import Console
@@ -16,10 +15,11 @@ from rich.table import Table
 
 from evals.adherence import Adherence, Images, adherence, real_pictures
 from evals.card import CARD, card
+from evals.judge import load_judge
 from evals.prompts import HeldOutPrompt, held_out_prompts
 from luciole.bundle import Bundle
 from luciole.domain import RenderPlan
-from luciole.engines import OnnxEngine
+from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -72,7 +72,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     """Draw, judge, write the report; returns what report.json holds."""
     start = time.perf_counter()
     bundle = Bundle.open(Path(config.bundle))
-    judge = Judge.load(Path(config.judge))
+    judge = load_judge(Path(config.judge))
     prompts = held_out_prompts(config.prompts)
     engine = OnnxEngine(bundle)
     try:

@@ -1,13 +1,16 @@
-"""`python -m training.ship`: a trained folder becomes the one that comes with Luciole, in fp16."""
+"""`python -m training.ship`: what was trained becomes what comes with Luciole, in fp16."""
 
 import argparse
 import shutil
 import tempfile
 from pathlib import Path
 
+from luciole.models.classifier import AttributeClassifier
 from luciole.models.folder import load_pipeline, save_folder
 
-SHIPPED = Path(__file__).parents[1] / "src" / "luciole" / "shipped" / "pocket"
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "src" / "luciole" / "shipped" / "pocket"
+JUDGE = ROOT / "evals" / "weights" / "judge"
 LIMIT = 40_000_000
 """Bytes of weights that a checkout should carry at most."""
 
@@ -30,6 +33,11 @@ def ship(models: Path, to: Path) -> int:
     return size
 
 
+def ship_judge(judge: Path, to: Path) -> None:
+    """The attribute classifier in half precision; it is loaded back in fp32."""
+    AttributeClassifier.load(judge).half().save(to)
+
+
 def _replace(part: Path, place: Path) -> None:
     if place.is_dir():
         shutil.rmtree(place)
@@ -41,7 +49,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.ship", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("out/models/pocket"))
     parser.add_argument("--to", type=Path, default=SHIPPED)
+    parser.add_argument("--judge", type=Path, help="a trained judge, shipped to evals/weights")
     args = parser.parse_args()
+    if args.judge:
+        ship_judge(args.judge, JUDGE)
     print(f"{args.to}: {ship(args.models, args.to):,} bytes of weights")  # noqa: T201
 
 
