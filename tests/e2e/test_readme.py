@@ -1,0 +1,80 @@
+"""The README's commands, run as it says, on the model that comes with the checkout."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = {
+    "make test": "runs this",
+    "make setup": "ran before this",
+    "make up": "tests/serving/test_up.py",
+    "make demo": "test_the_demo_draws_its_prompts",
+    "make evals": "test_the_shipped_model_draws_what_it_is_told",
+    "python -m luciole.storyworld": "test_the_world_can_be_looked_at",
+    "python -m training experiment=pocket_autoencoder": "tests/training/test_experiments.py",
+    "python -m training.ship": "tests/training/test_ship.py",
+    "python -m export folder=<diffusers folder> out=out/bundle": "tests/export/test_export.py",
+}
+
+
+def run(*arguments: str) -> str:
+    """A command of the checkout; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model, exported by the command line."""
+    out = tmp_path_factory.mktemp("shipped") / "bundle"
+    assert "denoiser" in run("export", f"out={out}")
+    return out
+
+
+def test_every_command_of_the_readme_is_run_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"(?:^|`)((?:make|python -m) [^`#\n]*[^`#\n ])", text, re.MULTILINE))
+    assert commands == set(ELSEWHERE)
+
+
+def test_every_file_the_readme_names_is_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"\]\(([^)]+)\)", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_world_can_be_looked_at(tmp_path: Path) -> None:
+    sheet = tmp_path / "world.png"
+    run("luciole.storyworld", "--out", str(sheet), "--columns", "3", "--rows", "2")
+    assert Image.open(sheet).size == (3 * 128, 2 * (128 + 14))
+    run("luciole.storyworld", "--maps", "--out", str(sheet), "--seed", "5")
+    assert Image.open(sheet).size == (4 * 128, 128)
+
+
+def test_the_shipped_model_draws_what_it_is_told(bundle: Path, tmp_path: Path) -> None:
+    run("evals", f"bundle={bundle}", f"out={tmp_path}", "prompts=24", "batch=12")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["model"]["overall"]["count"] == 24 * 6
+    assert report["model"]["overall"]["value"] > 0.7
+    assert (tmp_path / "pictures.png").exists()
+
+
+def test_the_demo_draws_its_prompts(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUCIOLE_BUNDLE", str(bundle))
+    run("serving", "demo", "--out", str(tmp_path / "demo"))
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert "anime girl walking in rain" in page
+    sheet = np.asarray(Image.open(tmp_path / "demo" / "contact-sheet.png"))
+    assert sheet.std() > 30

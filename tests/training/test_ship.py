@@ -1,0 +1,49 @@
+"""Shipping replaces a model as a whole, in half precision, or not at all."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from luciole.models.classifier import AttributeClassifier
+from training import ship as shipping
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+
+
+def test_what_is_shipped_is_the_model_in_fp16_and_the_card_stays(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pocket").mkdir()
+    (tmp_path / "pocket" / "README.md").write_text("a card")
+    shipping.ship(tiny_folder, tmp_path / "pocket")
+    shipping.ship(tiny_folder, tmp_path / "pocket")
+    name = "unet/diffusion_pytorch_model.safetensors"
+    old, new = load_file(tiny_folder / name), load_file(tmp_path / "pocket" / name)
+    assert old.keys() == new.keys()
+    assert all(new[key].equal(old[key].half()) for key in old)
+    assert (tmp_path / "pocket" / "README.md").read_text() == "a card"
+    assert (tmp_path / "pocket" / "model_index.json").exists()
+
+
+def test_a_model_that_is_too_large_replaces_nothing(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "LIMIT", 1000)
+    with pytest.raises(ValueError, match="more than 1,000"):
+        shipping.ship(tiny_folder, tmp_path / "pocket")
+    assert list((tmp_path / "pocket").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["pocket"]
+
+
+def test_the_command_ships_model_and_judge(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AttributeClassifier({"weather": ["rain", "snow"]}, [8, 8]).save(tmp_path / "trained")
+    monkeypatch.setattr(shipping, "JUDGE", tmp_path / "judge")
+    command = ["ship", "--models", str(tiny_folder), "--to", str(tmp_path / "to")]
+    monkeypatch.setattr(sys, "argv", [*command, "--judge", str(tmp_path / "trained")])
+    shipping.main()
+    assert AttributeClassifier.load(tmp_path / "judge").classes == {"weather": ["rain", "snow"]}
+    assert (tmp_path / "to" / "vae").is_dir()
