@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from luciole.models.denoiser import use_matmul_attention as attend_by_matmul
 from luciole.models.text import TextConditions, use_matmul_attention
 from luciole.models.tokenizer import save_tokenizer
 
@@ -16,6 +22,14 @@ def load_autoencoder(folder: str) -> Any:
     """`vae/` of a folder, in fp32."""
     model: Any = AutoencoderKL
     return model.from_pretrained(_present(folder, "vae"), dtype=torch.float32)
+
+
+def load_denoiser(folder: str) -> Any:
+    """`unet/` of a folder, in fp32, to go on training from."""
+    model: Any = UNet2DConditionModel
+    return attend_by_matmul(
+        model.from_pretrained(_present(folder, "unet"), torch_dtype=torch.float32)
+    )
 
 
 def load_conditions(folder: str) -> TextConditions:
