@@ -74,7 +74,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     bundle = Bundle.open(Path(config.bundle))
     judge = load_judge(Path(config.judge))
     prompts = held_out_prompts(config.prompts)
-    engine = OnnxEngine(bundle)
+    engine = OnnxEngine(bundle, threads=config.threads)
     try:
         pictures = drawn(Pipeline(engine), prompts, config)
     finally:

@@ -2,7 +2,6 @@
 
 from luciole.storyworld.attributes import (
     ATTRIBUTES,
-    WORLD_VERSION,
     Actor,
     Identity,
     Scene,
@@ -15,7 +14,6 @@ from luciole.storyworld.render import Picture, render
 
 __all__ = [
     "ATTRIBUTES",
-    "WORLD_VERSION",
     "Actor",
     "Identity",
     "Picture",

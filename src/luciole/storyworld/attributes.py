@@ -5,9 +5,6 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-WORLD_VERSION = "1"
-"""Part of every cache key: raise it when the same seed draws another picture."""
-
 Split = Literal["train", "held_out"]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {

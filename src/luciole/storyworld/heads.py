@@ -19,17 +19,24 @@ HAIR: dict[str, Color] = {
     "green": (58, 164, 92),
 }
 _INK: Color = (54, 40, 52)
+# fmt: off
 _BANGS = [
-    (1.06, 0.3),
-    (0.88, -0.02),
-    (0.66, -0.4),
-    (0.34, -0.1),
-    (0.04, -0.44),
-    (-0.3, -0.12),
-    (-0.62, -0.42),
-    (-0.88, -0.02),
-    (-1.06, 0.3),
+    (1.06, 0.3), (0.88, -0.02), (0.66, -0.4), (0.34, -0.1), (0.04, -0.44), (-0.3, -0.12),
+    (-0.62, -0.42), (-0.88, -0.02), (-1.06, 0.3),
 ]
+_MANE = [
+    (-1.05, -0.4), (-0.6, -1.0), (0.6, -1.0), (1.05, -0.4), (1.3, 1.3), (1.12, 2.25), (0.4, 2.0),
+    (-0.4, 2.1), (-1.12, 2.25), (-1.3, 1.3),
+]
+_PONYTAIL = [
+    (0.6, -0.85), (1.3, -0.75), (1.85, 0.1), (1.75, 1.2), (1.4, 1.75), (1.25, 0.8), (0.8, 0.1),
+]
+_TWINTAIL = [
+    (0.75, -0.6), (1.45, -0.7), (1.85, 0.3), (1.7, 1.3), (1.35, 1.8), (1.2, 0.9), (0.9, 0.1),
+]
+_TUFT = [(1.08, -0.1), (0.84, -0.1), (0.92, 0.42), (1.12, 0.3)]
+# fmt: on
+_LOCKS = {"long": 1.25, "twintails": 0.75, "ponytail": 0.6, "bun": 0.6}
 
 
 class Brush(Protocol):
@@ -78,56 +85,14 @@ def draw_hair_back(brush: Brush, look: Identity, body: Body, facing: int) -> Non
     """The hair behind head and body."""
     skull, color = Skull(body), HAIR[look.hair_color]
     dark = shade(color, 0.82)
-    side = -1 if facing > 0 else 1
+    away = -1 if facing > 0 else 1
     if look.hair_style == "long":
-        brush.shape(
-            skull.path(
-                [
-                    (-1.05, -0.4),
-                    (-0.6, -1.0),
-                    (0.6, -1.0),
-                    (1.05, -0.4),
-                    (1.3, 1.3),
-                    (1.12, 2.25),
-                    (0.4, 2.0),
-                    (-0.4, 2.1),
-                    (-1.12, 2.25),
-                    (-1.3, 1.3),
-                ]
-            ),
-            dark,
-        )
+        brush.shape(skull.path(_MANE), dark)
     elif look.hair_style == "ponytail":
-        brush.shape(
-            skull.path(
-                [
-                    (side * 0.6, -0.85),
-                    (side * 1.3, -0.75),
-                    (side * 1.85, 0.1),
-                    (side * 1.75, 1.2),
-                    (side * 1.4, 1.75),
-                    (side * 1.25, 0.8),
-                    (side * 0.8, 0.1),
-                ]
-            ),
-            dark,
-        )
+        brush.shape(skull.path(_mirrored(_PONYTAIL, away)), dark)
     elif look.hair_style == "twintails":
-        for sign in (-1, 1):
-            brush.shape(
-                skull.path(
-                    [
-                        (sign * 0.75, -0.6),
-                        (sign * 1.45, -0.7),
-                        (sign * 1.85, 0.3),
-                        (sign * 1.7, 1.3),
-                        (sign * 1.35, 1.8),
-                        (sign * 1.2, 0.9),
-                        (sign * 0.9, 0.1),
-                    ]
-                ),
-                dark,
-            )
+        for side in (-1, 1):
+            brush.shape(skull.path(_mirrored(_TWINTAIL, side)), dark)
     elif look.hair_style == "bun":
         brush.oval(skull.at(0, -1.22), skull.r * 0.46, skull.r * 0.42, color)
     elif look.hair_style == "curly":
@@ -177,52 +142,36 @@ def _draw_fringe(brush: Brush, skull: Skull, look: Identity, color: Color) -> No
         (math.cos(math.radians(a)) * 1.08, math.sin(math.radians(a)) * 1.14 + 0.05)
         for a in range(180, 361, 15)
     ]
-    r = skull.r
-    if look.hair_style in ("long", "twintails", "ponytail", "bun"):
-        length = {"long": 1.25, "twintails": 0.75}.get(look.hair_style, 0.6)
-        for sign in (-1, 1):
-            brush.shape(
-                skull.path(
-                    [
-                        (sign * 1.06, -0.2),
-                        (sign * 0.78, -0.2),
-                        (sign * 0.82, length * 0.7),
-                        (sign * 0.98, length),
-                        (sign * 1.12, length * 0.6),
-                    ]
-                ),
-                color,
-            )
+    r, style = skull.r, look.hair_style
+    if style in _LOCKS:
+        for side in (-1, 1):
+            brush.shape(skull.path(_mirrored(_lock(_LOCKS[style]), side)), color)
     brush.shape(skull.path([*arc, *_BANGS]), color)
-    brush.line(
-        skull.path([(-0.62, -0.66), (-0.25, -0.84), (0.2, -0.84)]),
-        r * 0.1,
-        shade(color, 1.35),
-        edge=0,
-    )
-    if look.hair_style == "curly":
+    shine = skull.path([(-0.62, -0.66), (-0.25, -0.84), (0.2, -0.84)])
+    brush.line(shine, r * 0.1, shade(color, 1.35), edge=0)
+    if style == "curly":
         for i in range(7):
             angle = math.radians(190 + i * 27)
-            brush.oval(
-                skull.at(math.cos(angle) * 0.92, math.sin(angle) * 0.92),
-                r * 0.3,
-                r * 0.3,
-                color,
-                edge=0.006,
-            )
-    elif look.hair_style == "short":
-        for sign in (-1, 1):
-            brush.shape(
-                skull.path(
-                    [
-                        (sign * 1.08, -0.1),
-                        (sign * 0.84, -0.1),
-                        (sign * 0.92, 0.42),
-                        (sign * 1.12, 0.3),
-                    ]
-                ),
-                color,
-            )
+            curl = skull.at(math.cos(angle) * 0.92, math.sin(angle) * 0.92)
+            brush.oval(curl, r * 0.3, r * 0.3, color, edge=0.006)
+    elif style == "short":
+        for side in (-1, 1):
+            brush.shape(skull.path(_mirrored(_TUFT, side)), color)
+
+
+def _lock(length: float) -> list[Point]:
+    """A strand before the ear, `length` head radii down."""
+    return [
+        (1.06, -0.2),
+        (0.78, -0.2),
+        (0.82, length * 0.7),
+        (0.98, length),
+        (1.12, length * 0.6),
+    ]
+
+
+def _mirrored(points: Sequence[Point], side: int) -> list[Point]:
+    return [(side * x, y) for x, y in points]
 
 
 def _nothing(brush: Brush, skull: Skull, facing: int) -> None:

@@ -102,7 +102,6 @@ class Body:
     tilt: float
     """Of the head, in radians."""
     hips: Point
-    feet: float
 
 
 def pose_body(action: str, facing: int, jitter: int, build: Build) -> Body:
@@ -110,30 +109,21 @@ def pose_body(action: str, facing: int, jitter: int, build: Build) -> Body:
     rng = random.Random(jitter)
     angles = ACTION_ANGLES[action]
     mirror = -1 if facing < 0 else 1
-    legs = build.legs
     wobble = [rng.uniform(-6, 6) for _ in range(10)]
-    hip_y = -(1 - HIP[1]) * legs - angles.lift
+    hip_y = -(1 - HIP[1]) * build.legs - angles.lift
     lean = math.radians(angles.lean + wobble[0] * 0.4)
-
-    def up(x: float, y: float) -> Point:
-        """A point of the upper body, turned about the hips by the lean."""
-        dy = y - HIP[1]
-        return (x * math.cos(lean) - dy * math.sin(lean), hip_y + dy * math.cos(lean))
-
-    joints: dict[str, Point] = {"neck": up(0, NECK_Y)}
+    joints: dict[str, Point] = {"neck": _upper(0, NECK_Y, lean, hip_y)}
     for side, sign, arm, leg, k in (
         ("right", -1, angles.right_arm, angles.right_leg, 1),
         ("left", 1, angles.left_arm, angles.left_leg, 5),
     ):
-        shoulder = up(sign * SHOULDER[0], SHOULDER[1])
-        elbow = _swing(shoulder, arm[0] + wobble[k], UPPER_ARM)
-        wrist = _swing(elbow, arm[1] + wobble[k + 1], FOREARM)
+        shoulder = _upper(sign * SHOULDER[0], SHOULDER[1], lean, hip_y)
         hip = (sign * HIP[0], hip_y)
-        knee = _swing(hip, leg[0] + wobble[k + 2] * 0.5, THIGH * legs)
-        ankle = _swing(knee, leg[1] + wobble[k + 3] * 0.5, SHIN * legs)
-        names = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-        for name, point in zip(names, (shoulder, elbow, wrist, hip, knee, ankle), strict=True):
-            joints[f"{side}_{name}"] = point
+        bends = (arm[0] + wobble[k], arm[1] + wobble[k + 1])
+        joints |= _limb(side, ("shoulder", "elbow", "wrist"), shoulder, bends, (UPPER_ARM, FOREARM))
+        bends = (leg[0] + wobble[k + 2] * 0.5, leg[1] + wobble[k + 3] * 0.5)
+        lengths = (THIGH * build.legs, SHIN * build.legs)
+        joints |= _limb(side, ("hip", "knee", "ankle"), hip, bends, lengths)
     tilt = math.radians(angles.head + wobble[9] * 0.5) + lean * 0.5
     neck = joints["neck"]
     reach = (NECK_Y - HEAD_Y) * (0.5 + 0.5 * build.head)
@@ -147,8 +137,25 @@ def pose_body(action: str, facing: int, jitter: int, build: Build) -> Body:
         head_radius=HEAD_RADIUS * build.head,
         tilt=mirror * tilt,
         hips=(0, hip_y),
-        feet=max(joints["left_ankle"][1], joints["right_ankle"][1]) if angles.lift <= 0 else 0.0,
     )
+
+
+def _upper(x: float, y: float, lean: float, hip_y: float) -> Point:
+    """A point of the upper body, turned about the hips by the lean."""
+    dy = y - HIP[1]
+    return (x * math.cos(lean) - dy * math.sin(lean), hip_y + dy * math.cos(lean))
+
+
+def _limb(
+    side: str,
+    names: tuple[str, str, str],
+    start: Point,
+    degrees: tuple[float, float],
+    lengths: tuple[float, float],
+) -> dict[str, Point]:
+    middle = _swing(start, degrees[0], lengths[0])
+    end = _swing(middle, degrees[1], lengths[1])
+    return {f"{side}_{name}": p for name, p in zip(names, (start, middle, end), strict=True)}
 
 
 def _swing(start: Point, degrees: float, length: float) -> Point:
