@@ -47,6 +47,11 @@ def training_table(history: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def notes(history: Mapping[str, Any]) -> str:
+    """What the table alone would hide."""
+    return "\n".join(f"- {note}" for note in history["notes"])
+
+
 def card(folder: Path, report: Mapping[str, Any]) -> str:
     """The whole card of a shipped model folder, from its history, its files and a report."""
     history = json.loads((folder / HISTORY).read_text())
@@ -83,6 +88,8 @@ same scenes. `make evals` measures it again.
 On {history["machine"]}.
 
 {training_table(history)}
+
+{notes(history)}
 
 ## Files
 
