@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from training.precision import best_precision
 
 CONF = Path(__file__).parents[1] / "conf"
+FINISHED = "finished"
+"""The file in a run's folder that says that all its steps are done."""
 log = logging.getLogger("training")
 
 
@@ -39,8 +41,11 @@ def train(config: DictConfig) -> Path:
     last = run / "last.ckpt"
     resumed = str(last) if config.resume == "auto" and last.exists() else None
     trainer.fit(built["task"], built["data"], ckpt_path=resumed, weights_only=False)
+    trainer.save_checkpoint(last)
     with callbacks["average"].applied():
         built["task"].write(folder)
+    if trainer.global_step >= trainer.max_steps:
+        (run / FINISHED).touch()
     log.info("weights of step %d are in %s", trainer.global_step, folder)
     return folder
 
