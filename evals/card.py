@@ -71,6 +71,8 @@ ten places, five kinds of weather and four times of day. It knows nothing else.
 
 **Data.** {history["data"]}
 
+**Limits.** {history["limits"]}
+
 **Licence.** Apache-2.0, weights and pictures alike; no third-party data was used.
 
 ## Held-out figures

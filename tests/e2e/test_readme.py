@@ -65,7 +65,7 @@ def test_the_shipped_model_draws_what_it_is_told(bundle: Path, tmp_path: Path) -
     run("evals", f"bundle={bundle}", f"out={tmp_path}", "prompts=24", "batch=12")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["model"]["overall"]["count"] == 24 * 6
-    assert report["model"]["overall"]["value"] > 0.7
+    assert report["model"]["overall"]["value"] > 0.65
     assert (tmp_path / "pictures.png").exists()
 
 

@@ -32,7 +32,7 @@ class GenerationRequest(BaseModel):
     width: int = Field(default=128, ge=1, le=8192)
     height: int = Field(default=128, ge=1, le=8192)
     steps: int = Field(default=20, ge=1, le=200)
-    guidance_scale: Guidance = 5.0
+    guidance_scale: Guidance = 3.5
     seed: Seed = 0
     solver: SolverName = SolverName.DPMPP_2M
     count: int = Field(default=1, ge=1, le=10)
