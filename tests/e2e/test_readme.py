@@ -33,6 +33,12 @@ def run(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+def size_of(picture: Path) -> tuple[int, int]:
+    """Width and height in pixels."""
+    with Image.open(picture) as opened:
+        return opened.size
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model, exported by the command line."""
@@ -56,9 +62,9 @@ def test_every_file_the_readme_names_is_there() -> None:
 def test_the_world_can_be_looked_at(tmp_path: Path) -> None:
     sheet = tmp_path / "world.png"
     run("luciole.storyworld", "--out", str(sheet), "--columns", "3", "--rows", "2")
-    assert Image.open(sheet).size == (3 * 128, 2 * (128 + 14))
+    assert size_of(sheet) == (3 * 128, 2 * (128 + 14))
     run("luciole.storyworld", "--maps", "--out", str(sheet), "--seed", "5")
-    assert Image.open(sheet).size == (4 * 128, 128)
+    assert size_of(sheet) == (4 * 128, 128)
 
 
 def test_the_shipped_model_draws_what_it_is_told(bundle: Path, tmp_path: Path) -> None:
@@ -76,5 +82,5 @@ def test_the_demo_draws_its_prompts(
     run("serving", "demo", "--out", str(tmp_path / "demo"))
     page = (tmp_path / "demo" / "index.html").read_text()
     assert "anime girl walking in rain" in page
-    sheet = np.asarray(Image.open(tmp_path / "demo" / "contact-sheet.png"))
-    assert sheet.std() > 30
+    with Image.open(tmp_path / "demo" / "contact-sheet.png") as sheet:
+        assert np.asarray(sheet).std() > 30
