@@ -2,7 +2,6 @@
 
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,9 @@ from transformers.utils import logging as transformers_logging
 from export.bundle import STEPS, Export, SizeLimits
 from export.parity import table
 from luciole.domain import LucioleError
+from luciole.shipped import shipped_model
 
 CONF = Path(__file__).parents[1] / "conf"
-
-
-def shipped_model() -> Path:
-    """The base model that ships with Luciole."""
-    return Path(str(files("luciole"))) / "shipped" / "pocket"
 
 
 def export_of(config: DictConfig) -> Export:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from export.folder import ModelFolder, folder_hash, load_folder
+from export.folder import ModelFolder, load_folder
 from export.graphs import graphs
 from export.onnx import OnnxTarget, example_sizes
 from export.parity import Agreement, cases, parity, write_report
@@ -15,6 +15,7 @@ from luciole.bundle import (
     PromptSettings,
     Sizes,
     TextEncoding,
+    folder_hash,
     fresh_folder,
     write_manifest,
 )

@@ -1,6 +1,5 @@
 """Reads a diffusers folder of SDXL's architecture."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from luciole.bundle import sha256
 from luciole.domain import LucioleError
 
 PIPELINE = "StableDiffusionXLPipeline"
@@ -105,14 +103,6 @@ def check_folder(path: Path) -> None:
     name = json.loads((path / "model_index.json").read_text()).get("_class_name")
     if name != PIPELINE:
         raise ModelFolderError("model_index.json", f"is of a {name}, expected a {PIPELINE}")
-
-
-def folder_hash(path: Path) -> str:
-    """One SHA-256 over the names and hashes of all files."""
-    total = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        total.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
-    return total.hexdigest()
 
 
 def _scheduler_config(path: Path, class_name: str) -> dict[str, Any]:

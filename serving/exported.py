@@ -1,20 +1,13 @@
 """Sees to it that there is a bundle, by running `python -m export` as a program of its own."""
 
-import hashlib
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
-from luciole.bundle import MANIFEST, Bundle, sha256
+from luciole.bundle import MANIFEST, Bundle, folder_hash
 from luciole.domain import BundleError
 
 ROOT = Path(__file__).parents[1]
-
-
-def shipped_model() -> Path:
-    """Return the folder of the base model that comes with the library."""
-    return Path(str(files("luciole"))) / "shipped" / "pocket"
 
 
 def ensure(bundle: Path, model: Path) -> bool:
@@ -48,11 +41,3 @@ def _quoted(path: Path) -> str:
     """Quote for Hydra's command line, whose grammar gives meaning to many characters."""
     escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def folder_hash(folder: Path) -> str:
-    """One SHA-256 over names and hashes of all files, as the manifest's `source` has it."""
-    total = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        total.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
-    return total.hexdigest()

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from luciole.domain import EngineError
+from luciole.shipped import shipped_model
 from serving.bootstrap import configure_logging, service
-from serving.exported import ensure, shipped_model
+from serving.exported import ensure
 from serving.settings import Settings
 
 

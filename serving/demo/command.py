@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from luciole.domain import EngineError
+from luciole.shipped import shipped_model
 from serving.bootstrap import configure_logging, service
 from serving.demo.page import Shown, contact_sheet, page, write
 from serving.demo.prompts import PROMPTS
-from serving.exported import ensure, shipped_model
+from serving.exported import ensure
 from serving.run import address_of, default_bundle, listening, server
 from serving.settings import Settings
 

@@ -163,6 +163,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_hash(folder: Path) -> str:
+    """One SHA-256 over names and hashes of all files; a manifest's `source` is its model's."""
+    total = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        total.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
 def hashes(folder: Path) -> dict[str, str]:
     """The hash of every file under a folder except the manifest, by its path with slashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

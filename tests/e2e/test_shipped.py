@@ -1,5 +1,6 @@
 """What comes with the checkout: weights, judge and card agree with each other."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_the_judge_reads_real_held_out_renders() -> None:
     prompts = held_out_prompts(120)
     result = adherence(prompts, real_pictures(prompts, 128), load_judge(JUDGE))
     assert result.overall.value > 0.94
+
+
+def test_the_judges_card_names_its_weights() -> None:
+    weights = hashlib.sha256((JUDGE / "model.safetensors").read_bytes()).hexdigest()
+    assert weights in (JUDGE / "README.md").read_text()
 
 
 def test_a_missing_judge_is_named(tmp_path: Path) -> None:

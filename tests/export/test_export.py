@@ -10,12 +10,13 @@ import onnx
 import pytest
 from hydra import compose, initialize_config_dir
 
-from export.__main__ import CONF, export_of, shipped_model
+from export.__main__ import CONF, export_of
 from export.bundle import Export, card_licence
 from export.folder import REQUIRED, ModelFolderError, check_folder
 from export.parity import Agreement, write_report
 from luciole.bundle import GRAPHS, Bundle
 from luciole.domain import BundleError
+from luciole.shipped import shipped_model
 
 
 def copy(folder: Path, tmp_path: Path) -> Path:

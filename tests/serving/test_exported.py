@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from export import folder as exporter
-from luciole.bundle import Bundle
+from luciole.bundle import Bundle, folder_hash
 from luciole.domain import BundleError
-from serving.exported import ensure, folder_hash, up_to_date
+from serving.exported import ensure, up_to_date
 
 
-def test_the_service_and_the_exporter_agree_on_a_folders_hash(tiny_folder: Path) -> None:
-    assert folder_hash(tiny_folder) == exporter.folder_hash(tiny_folder)
+def test_a_bundle_names_the_hash_of_its_models_folder(
+    tiny_bundle: Bundle, tiny_folder: Path
+) -> None:
+    assert tiny_bundle.manifest.source == folder_hash(tiny_folder)
 
 
 def test_a_bundle_of_the_same_model_is_not_exported_again(
