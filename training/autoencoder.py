@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from luciole.data.stream import Batch
+from luciole.diffusion.draws import Draws
 from luciole.models.autoencoder import ReconstructionLoss, psnr
 from training.task import Task
 
@@ -24,11 +25,12 @@ class AutoencoderTask(Task):
         self.moments: Tensor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Reconstruct from a draw of the posterior that the seed and the step alone decide."""
+        """Reconstruct from a draw of the posterior that the seed and its place alone decide."""
         pictures = batch["pictures"]
         posterior = self.autoencoder.encode(pictures).latent_dist
-        rng = torch.Generator(pictures.device).manual_seed(self.seed * 1_000_003 + self.global_step)
-        result = self.autoencoder.decode(posterior.sample(rng)).sample.float()
+        draws = Draws(self.seed, batch["places"][: len(pictures)], pictures.device)
+        drawn = posterior.mean + posterior.std * draws.normal(*posterior.mean.shape[1:])
+        result = self.autoencoder.decode(drawn).sample.float()
         loss: Tensor = self.loss(result, pictures, posterior.kl())
         self.log_dict({"train/loss": loss, "train/psnr": psnr(result, pictures)}, prog_bar=True)
         return loss

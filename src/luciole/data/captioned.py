@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from luciole.data.crops import as_tensor
 from luciole.data.pictures import Pictures
-from luciole.data.stream import Batch
+from luciole.data.stream import Batch, Chances
 
 
 class CaptionedPictures:
@@ -17,9 +17,9 @@ class CaptionedPictures:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+    def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures`: float [n, 3, h, w]; `captions`: n strings."""
-        captions = [wording(self.pictures, row, rng) for row in rows]
+        captions = [wording(self.pictures, *pair) for pair in zip(rows, chances, strict=True)]
         return {"pictures": as_tensor(self.pictures.images(rows)), "captions": captions}
 
 

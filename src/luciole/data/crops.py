@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luciole.data.pictures import Pictures
-from luciole.data.stream import Batch
+from luciole.data.stream import Batch, Chances
 
 
 def as_tensor(images: NDArray[np.uint8]) -> Float[Tensor, "n 3 h w"]:
@@ -28,12 +28,13 @@ class Crops:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+    def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures`: float [n, 3, crop, crop]."""
         if step >= self.whole_from:
             ratio = (self.pictures.size // self.crop) ** 2
             return {"pictures": as_tensor(self.pictures.images(rows[: max(1, len(rows) // ratio)]))}
-        corners = rng.integers(0, self.pictures.size - self.crop + 1, (len(rows), 2))
+        free = self.pictures.size - self.crop + 1
+        corners = [chance.integers(0, free, 2) for chance in chances]
         images = self.pictures.images(rows)
         squares = [
             image[y : y + self.crop, x : x + self.crop]

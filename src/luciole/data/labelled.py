@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d, pad
 
 from luciole.data.crops import as_tensor
 from luciole.data.pictures import Pictures
-from luciole.data.stream import Batch
+from luciole.data.stream import Batch, Chances
 from luciole.storyworld import ATTRIBUTES
 
 UNREADABLE = -100
@@ -25,11 +25,14 @@ class LabelledPictures:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+    def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures` float [n, 3, h, w]; `labels` int64 [n, kind] in the order of ATTRIBUTES."""
         images = as_tensor(self.pictures.images(rows))
         labels = torch.tensor([self.labels(row) for row in rows])
-        return {"pictures": disturbed(images, rng) if self.disturb else images, "labels": labels}
+        return {
+            "pictures": disturbed(images, chances) if self.disturb else images,
+            "labels": labels,
+        }
 
     def labels(self, row: int) -> list[int]:
         """The index of each kind's value, or UNREADABLE."""
@@ -42,18 +45,21 @@ class LabelledPictures:
 
 
 def disturbed(
-    pictures: Float[Tensor, "n c h w"], rng: np.random.Generator, reach: int = 6
+    pictures: Float[Tensor, "n c h w"], chances: Chances, reach: int = 6
 ) -> Float[Tensor, "n c h w"]:
-    """Each moved by up to `reach` pixels; the batch blurred (σ < 1.2 px) and with noise (< 0.1)."""
-    height, width = pictures.shape[-2:]
-    wide = pad(pictures, (reach,) * 4, mode="replicate")
-    moves = rng.integers(0, 2 * reach + 1, (len(pictures), 2))
-    moved = torch.stack(
-        [one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, moves, strict=True)]
-    )
-    blurred = blur(moved, sigma=float(rng.uniform(0.05, 1.2)))
-    noise = rng.standard_normal(pictures.shape, np.float32) * np.float32(rng.uniform(0, 0.1))
-    return blurred + torch.from_numpy(noise)
+    """Each moved by up to `reach` pixels, blurred (σ < 1.2 px) and with noise (< 0.1)."""
+    return torch.stack([_disturbed(*pair, reach) for pair in zip(pictures, chances, strict=True)])
+
+
+def _disturbed(
+    picture: Float[Tensor, "c h w"], chance: np.random.Generator, reach: int
+) -> Float[Tensor, "c h w"]:
+    height, width = picture.shape[-2:]
+    y, x = chance.integers(0, 2 * reach + 1, 2)
+    wide = pad(picture[None], (reach,) * 4, mode="replicate")
+    moved = wide[..., y : y + height, x : x + width]
+    noise = chance.standard_normal(picture.shape, np.float32) * np.float32(chance.uniform(0, 0.1))
+    return blur(moved, sigma=float(chance.uniform(0.05, 1.2)))[0] + torch.from_numpy(noise)
 
 
 def blur(pictures: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:

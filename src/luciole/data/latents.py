@@ -13,7 +13,7 @@ from rich.progress import track
 from luciole.data.captioned import wording
 from luciole.data.crops import as_tensor
 from luciole.data.pictures import Pictures
-from luciole.data.stream import Batch
+from luciole.data.stream import Batch, Chances
 
 
 class Latents:
@@ -33,12 +33,12 @@ class Latents:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def draw(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+    def draw(self, rows: NDArray[np.int64], chances: Chances) -> NDArray[np.float32]:
         """One draw of each posterior, scaled to unit variance: [n, channel, height, width]."""
         per = len(self._shards[0])
         chosen = np.stack([self._shards[row // per][row % per] for row in rows])
         mean, std = chosen.astype(np.float32).swapaxes(0, 1)
-        noise = rng.standard_normal(mean.shape, np.float32)
+        noise = np.stack([one.standard_normal(mean.shape[1:], np.float32) for one in chances])
         drawn: NDArray[np.float32] = (mean + std * noise) * np.float32(self.scaling_factor)
         return drawn
 
@@ -55,13 +55,12 @@ class CaptionedLatents:
     def __len__(self) -> int:
         return len(self.latents)
 
-    def gather(self, rows: NDArray[np.int64], rng: np.random.Generator, step: int) -> Batch:
+    def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`latents` float [n, c, h, w]; `captions` n strings; `time_ids` float [n, 6]."""
-        drawn = self.latents.draw(rows, rng)
-        empty = rng.random(len(rows)) < self.drop
+        drawn = self.latents.draw(rows, chances)
         captions = [
-            "" if none else wording(self.latents.pictures, row, rng)
-            for row, none in zip(rows, empty, strict=True)
+            "" if one.random() < self.drop else wording(self.latents.pictures, row, one)
+            for row, one in zip(rows, chances, strict=True)
         ]
         size = self.latents.pictures.size
         time_ids = torch.tensor([[size, size, 0, 0, size, size]]).float().repeat(len(rows), 1)

@@ -1,24 +1,37 @@
 """What a denoiser is asked, and how much each answer counts."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from luciole.diffusion.draws import Draws
 from luciole.diffusion.schedule import NoiseSchedule
 
 PredictionType = Literal["epsilon", "v_prediction"]
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""Noisy latents `[n, c, h, w]` and timesteps `[n]` to what the denoiser says of them."""
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What SDXL's denoiser is told beside the noisy latents."""
+class Objective(Protocol):
+    """How latents are made noisy, what is asked of the denoiser, and what a mistake costs."""
 
-    text_states: Float[Tensor, "n t d"]
-    pooled: Float[Tensor, "n p"]
-    time_ids: Float[Tensor, "n 6"]
+    def timesteps(self, draws: Draws) -> Tensor:
+        """One for each sample, as the denoiser takes them."""
+        ...
+
+    def __call__(
+        self,
+        predict: Predict,
+        latents: Tensor,
+        noise: Tensor,
+        timesteps: Tensor,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of each sample, `[n]`; `mask [n, 1, h, w]` says where errors count."""
+        ...
 
 
 class DenoisingLoss(nn.Module):
@@ -45,25 +58,23 @@ class DenoisingLoss(nn.Module):
         self.schedule, self.prediction_type = schedule, prediction_type
         self.snr_ceiling, self.snr_floor = snr_ceiling, snr_floor
 
+    def timesteps(self, draws: Draws) -> Int64[Tensor, " n"]:
+        """All equally likely."""
+        return (draws.uniform() * self.schedule.steps).long()
+
     def forward(
         self,
-        denoiser: Any,
+        predict: Any,
         latents: Float[Tensor, "n c h w"],
         noise: Float[Tensor, "n c h w"],
         timesteps: Int64[Tensor, " n"],
-        conditions: Conditions,
-    ) -> Float[Tensor, ""]:
-        """The mean over a batch."""
-        told = {"text_embeds": conditions.pooled, "time_ids": conditions.time_ids}
-        prediction = denoiser(
-            self.schedule.noisy(latents, noise, timesteps),
-            timesteps,
-            conditions.text_states,
-            added_cond_kwargs=told,
-        ).sample
+        mask: Float[Tensor, "n 1 h w"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        """Of each sample; a mask of mean 1 shifts attention and keeps the scale."""
+        prediction: Tensor = predict(self.schedule.noisy(latents, noise, timesteps), timesteps)
         error = (prediction.float() - self.target(latents, noise, timesteps)).pow(2)
-        loss: Tensor = (error.mean(dim=(1, 2, 3)) * self.weight(timesteps)).mean()
-        return loss
+        masked = error if mask is None else error * mask
+        return masked.mean(dim=(1, 2, 3)) * self.weight(timesteps)
 
     def target(
         self,

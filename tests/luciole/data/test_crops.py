@@ -7,6 +7,7 @@ from luciole.data.crops import Crops, as_tensor
 from luciole.data.pictures import Pictures
 
 ROWS = np.arange(8)
+CHANCES = [np.random.default_rng(int(row)) for row in ROWS]
 
 
 def test_pixels_become_minus_one_to_one() -> None:
@@ -17,7 +18,7 @@ def test_pixels_become_minus_one_to_one() -> None:
 
 def test_squares_are_cut_out_of_the_pictures(pictures: Pictures) -> None:
     crops = Crops(pictures, crop=16, whole_from=5)
-    batch = crops.gather(ROWS, np.random.default_rng(0), step=4)["pictures"]
+    batch = crops.gather(ROWS, CHANCES, step=4)["pictures"]
     assert batch.shape == (8, 3, 16, 16)
     windows = as_tensor(pictures.images([3])).unfold(2, 16, 1).unfold(3, 16, 1)[0]
     same = (windows == batch[3].view(3, 1, 1, 16, 16)).all(dim=-1).all(dim=-1).all(dim=0)
@@ -25,5 +26,5 @@ def test_squares_are_cut_out_of_the_pictures(pictures: Pictures) -> None:
 
 
 def test_whole_pictures_come_from_a_step_on_in_batches_of_the_same_cost(pictures: Pictures) -> None:
-    batch = Crops(pictures, crop=32, whole_from=5).gather(ROWS, np.random.default_rng(0), step=5)
+    batch = Crops(pictures, crop=32, whole_from=5).gather(ROWS, CHANCES, step=5)
     assert torch.equal(batch["pictures"], as_tensor(pictures.images(ROWS[:2])))

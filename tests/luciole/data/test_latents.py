@@ -12,6 +12,10 @@ from luciole.data.pictures import Pictures
 from luciole.models.autoencoder import autoencoder
 
 
+def chances(seed: int, count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng((seed, i)) for i in range(count)]
+
+
 @pytest.fixture
 def tiny() -> Any:
     torch.manual_seed(0)
@@ -33,7 +37,7 @@ def test_latents_are_draws_around_the_mean_scaled(
 
     latents = Latents(pictures, tiny, str(tmp_path))
     rows = np.array([1, 9])
-    drawn = np.stack([latents.draw(rows, np.random.default_rng(i)) for i in range(400)])
+    drawn = np.stack([latents.draw(rows, chances(i, len(rows))) for i in range(400)])
     with torch.no_grad():
         posterior = tiny.encode(as_tensor(pictures.images(rows))).latent_dist
     assert drawn.shape[1:] == (2, 8, 8, 8)
@@ -48,7 +52,7 @@ def test_the_second_time_nothing_is_encoded(pictures: Pictures, tiny: Any, tmp_p
     second = Latents(pictures, tiny, str(tmp_path))
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")} == written
     rows, seed = np.arange(4), 5
-    draws = [part.draw(rows, np.random.default_rng(seed)) for part in (first, second)]
+    draws = [part.draw(rows, chances(seed, len(rows))) for part in (first, second)]
     assert np.array_equal(*draws)
 
 
@@ -72,9 +76,8 @@ def test_dropped_captions_are_the_empty_prompt(
     pictures: Pictures, tiny: Any, tmp_path: Path
 ) -> None:
     latents = Latents(pictures, tiny, str(tmp_path))
-    rng = np.random.default_rng(0)
-    all_dropped = CaptionedLatents(latents, drop=1.0).gather(np.arange(6), rng, 0)
+    all_dropped = CaptionedLatents(latents, drop=1.0).gather(np.arange(6), chances(0, 6), 0)
     assert all_dropped["captions"] == [""] * 6
-    kept = CaptionedLatents(latents, drop=0.0).gather(np.arange(6), rng, 0)
+    kept = CaptionedLatents(latents, drop=0.0).gather(np.arange(6), chances(0, 6), 0)
     assert all(kept["captions"][i] in pictures.captions(i) for i in range(6))
     assert kept["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 6

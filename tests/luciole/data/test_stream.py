@@ -4,8 +4,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
-from luciole.data.stream import Batch, Stream
+from luciole.data.stream import Batch, Chances, Stream
 
 
 class Numbers:
@@ -15,8 +16,12 @@ class Numbers:
     def __len__(self) -> int:
         return self.count
 
-    def gather(self, rows: np.ndarray, rng: np.random.Generator, step: int) -> Batch:
-        return {"rows": rows.tolist(), "draw": rng.random(), "step": step}
+    def gather(self, rows: np.ndarray, chances: Chances, step: int) -> Batch:
+        return {"rows": rows.tolist(), "draws": [one.random() for one in chances]}
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return one["draws"] == other["draws"] and one["rows"] == other["rows"]
 
 
 @pytest.mark.parametrize(("rows", "batch"), [(12, 4), (10, 4), (7, 7)])
@@ -29,9 +34,27 @@ def test_every_row_comes_exactly_once_an_epoch(rows: int, batch: int) -> None:
 
 def test_a_batch_depends_on_the_seed_and_the_step_alone() -> None:
     walked = list(islice(Stream(Numbers(10), 4, seed=3), 9))
-    assert Stream(Numbers(10), 4, seed=3).batch(8) == walked[8]
-    assert next(iter(Stream(Numbers(10), 4, seed=3, start=8))) == walked[8]
-    assert Stream(Numbers(10), 4, seed=4).batch(8) != walked[8]
+    assert same(Stream(Numbers(10), 4, seed=3).batch(8), walked[8])
+    assert same(next(iter(Stream(Numbers(10), 4, seed=3, start=8))), walked[8])
+    assert not same(Stream(Numbers(10), 4, seed=4).batch(8), walked[8])
+
+
+def test_two_ranks_see_together_what_one_with_twice_the_batch_sees() -> None:
+    whole = Stream(Numbers(11), 6, seed=3)
+    halves = [Stream(Numbers(11), 3, seed=3, rank=rank, ranks=2) for rank in range(2)]
+    for step in range(5):
+        parts = [half.batch(step) for half in halves]
+        for key in ("rows", "draws"):
+            assert parts[0][key] + parts[1][key] == whole.batch(step)[key]
+        both = parts[0]["places"].tolist() + parts[1]["places"].tolist()
+        assert both == whole.batch(step)["places"].tolist() == list(range(6 * step, 6 * step + 6))
+
+
+def test_loader_workers_change_nothing() -> None:
+    stream = Stream(Numbers(10), 4, seed=3, start=1)
+    ahead = DataLoader(stream, batch_size=None, num_workers=2)
+    for found, wanted in zip(islice(ahead, 5), islice(stream, 5), strict=True):
+        assert same(found, wanted)
 
 
 def test_too_few_rows_for_a_batch_are_refused() -> None:

@@ -1,17 +1,16 @@
 """What the denoising loss asks for and how it weighs the answers."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from luciole.diffusion.losses import Conditions, DenoisingLoss, PredictionType
+from luciole.diffusion.draws import Draws
+from luciole.diffusion.losses import DenoisingLoss, PredictionType
 from luciole.diffusion.schedule import NoiseSchedule
 
 TIMESTEPS = torch.tensor([0, 300, 700, 998])
 LATENTS, NOISE = torch.randn(2, 4, 8, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
-TOLD = Conditions(torch.zeros(4, 77, 8), torch.zeros(4, 8), torch.zeros(4, 6))
 
 
 def schedule(zero_snr: bool = False) -> NoiseSchedule:
@@ -19,16 +18,16 @@ def schedule(zero_snr: bool = False) -> NoiseSchedule:
 
 
 def answering(prediction: torch.Tensor) -> Any:
-    return lambda *_, **__: SimpleNamespace(sample=prediction)
+    return lambda *_: prediction
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_the_right_answer_costs_nothing_and_one_off_by_one_costs_one(kind: PredictionType) -> None:
     loss = DenoisingLoss(schedule(), kind)
     target = loss.target(LATENTS, NOISE, TIMESTEPS)
-    assert loss(answering(target), LATENTS, NOISE, TIMESTEPS, TOLD).item() == 0
-    off = loss(answering(target + 1), LATENTS, NOISE, TIMESTEPS, TOLD)
-    torch.testing.assert_close(off, torch.tensor(1.0))
+    assert loss(answering(target), LATENTS, NOISE, TIMESTEPS).tolist() == [0] * 4
+    off = loss(answering(target + 1), LATENTS, NOISE, TIMESTEPS)
+    torch.testing.assert_close(off, torch.ones(4))
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
@@ -50,18 +49,34 @@ def test_with_a_floor_pure_noise_counts_fully_and_without_it_not_at_all() -> Non
     assert floor.weight(last).item() == 1
 
 
-def test_the_denoiser_hears_the_noisy_latents_and_all_conditions() -> None:
-    heard: dict[str, Any] = {}
+def test_the_denoiser_hears_the_noisy_latents() -> None:
+    heard: list[torch.Tensor] = []
 
-    def denoiser(noisy: Any, steps: Any, states: Any, added_cond_kwargs: Any) -> SimpleNamespace:
-        heard.update(noisy=noisy, steps=steps, states=states, **added_cond_kwargs)
-        return SimpleNamespace(sample=noisy)
+    def predict(noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        heard.extend([noisy, timesteps])
+        return noisy
 
-    DenoisingLoss(schedule(), "v_prediction")(denoiser, LATENTS, NOISE, TIMESTEPS, TOLD)
-    assert torch.equal(heard["noisy"], schedule().noisy(LATENTS, NOISE, TIMESTEPS))
-    assert heard["text_embeds"] is TOLD.pooled
-    assert heard["time_ids"] is TOLD.time_ids
-    assert heard["states"] is TOLD.text_states
+    DenoisingLoss(schedule(), "v_prediction")(predict, LATENTS, NOISE, TIMESTEPS)
+    assert torch.equal(heard[0], schedule().noisy(LATENTS, NOISE, TIMESTEPS))
+    assert heard[1] is TIMESTEPS
+
+
+def test_errors_count_only_where_the_mask_says() -> None:
+    loss = DenoisingLoss(schedule(), "v_prediction")
+    wrong = loss.target(LATENTS, NOISE, TIMESTEPS).clone()
+    wrong[:, :, 0] += 1
+    mask = torch.zeros(4, 1, 4, 4)
+    mask[:, :, 1:] = 1
+    assert loss(answering(wrong), LATENTS, NOISE, TIMESTEPS, mask).tolist() == [0] * 4
+    off = loss(answering(wrong), LATENTS, NOISE, TIMESTEPS, 1 - mask)
+    torch.testing.assert_close(off, torch.full((4,), 0.25))
+
+
+def test_timesteps_are_spread_evenly_over_the_schedule() -> None:
+    drawn = DenoisingLoss(schedule(), "v_prediction").timesteps(Draws(0, range(4000)))
+    assert drawn.min() >= 0
+    assert drawn.max() <= 999
+    assert abs(drawn.double().mean() - 499.5) < 4 * 1000 / 12**0.5 / 4000**0.5
 
 
 def test_epsilon_is_refused_where_a_step_holds_only_noise() -> None:
