@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from rich.progress import track
 
 import luciole.storyworld as storyworld
 
 Split = Literal["train", "held_out"]
+CELL = 8
+"""Pixels a side of what one latent stands for."""
 
 
 def world_version() -> str:
@@ -49,21 +51,46 @@ class Shard:
         """One JSON line a picture: seed, captions, labels, and the kinds that can be read."""
         return self.folder / f"{self.index:05}.jsonl"
 
+    @property
+    def people(self) -> Path:
+        """How much of each cell of 8 x 8 pixels people cover: `uint8 [count, size/8, size/8]`."""
+        return self.folder / f"{self.index:05}.people.npy"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether all files are there."""
+        return self.images.exists() and self.words.exists() and self.people.exists()
+
     def draw(self) -> None:
-        """Write both files under temporary names, then rename: the pictures' file comes last."""
+        """Write the files under temporary names, then rename: the pictures' file comes last."""
         seeds = range(self.index * self.count, (self.index + 1) * self.count)
         images = np.empty((self.count, self.size, self.size, 3), np.uint8)
+        people = np.empty((self.count, self.size // CELL, self.size // CELL), np.uint8)
         lines = []
         for row, seed in enumerate(seeds):
             scene = storyworld.sample_scene(seed, self.split)
-            images[row] = storyworld.render(scene, self.size, self.size, maps=False).image
+            picture = storyworld.render(scene, self.size, self.size)
+            images[row], people[row] = picture.image, _covered(picture)
             lines.append(json.dumps(_words(scene, seed)))
         mark = f".{os.getpid()}.tmp"
-        words, pixels = self.words.with_suffix(mark), self.images.with_suffix(mark + ".npy")
+        words = self.words.with_suffix(mark)
         words.write_text("\n".join(lines) + "\n")
-        np.save(pixels, images)
         words.replace(self.words)
-        pixels.replace(self.images)
+        for place, values in ((self.people, people), (self.images, images)):
+            part = place.with_suffix(mark + ".npy")
+            np.save(part, values)
+            part.replace(place)
+
+
+def _covered(picture: storyworld.Picture) -> NDArray[np.uint8]:
+    masks = picture.masks
+    if masks is None:
+        raise ValueError("masks: the picture was drawn without them")
+    covered = masks.any(axis=0)
+    rows, columns = covered.shape[0] // CELL, covered.shape[1] // CELL
+    share = covered.reshape(rows, CELL, columns, CELL).mean(axis=(1, 3))
+    cells: NDArray[np.uint8] = np.round(share * 255).astype(np.uint8)
+    return cells
 
 
 def _words(scene: storyworld.Scene, seed: int) -> dict[str, Any]:
@@ -82,6 +109,7 @@ class Pictures:
         self.size, self._shard = shards[0].size, shards[0].count
         self.files = [shard.images for shard in shards]
         self._images = [np.load(shard.images, mmap_mode="r") for shard in shards]
+        self._people = [np.load(shard.people, mmap_mode="r") for shard in shards]
         lines = [line for shard in shards for line in shard.words.read_text().splitlines()]
         self.words: list[dict[str, Any]] = [json.loads(line) for line in lines[:count]]
 
@@ -91,6 +119,11 @@ class Pictures:
     def images(self, rows: Sequence[int] | NDArray[np.int64]) -> UInt8[np.ndarray, "n h w 3"]:
         """Copies of the chosen pictures."""
         return np.stack([self._images[row // self._shard][row % self._shard] for row in rows])
+
+    def people(self, row: int) -> Float32[np.ndarray, "h/8 w/8"]:
+        """The share of each cell of 8 x 8 pixels that people cover, 0 to 1."""
+        covered: NDArray[np.uint8] = self._people[row // self._shard][row % self._shard]
+        return covered.astype(np.float32) / np.float32(255)
 
     def captions(self, row: int) -> list[str]:
         """All wordings for one picture; the first is a list of tags."""
@@ -128,12 +161,14 @@ class Pictures:
 
 
 def _place(folder: str, split: str, size: int, shard: int) -> Path:
+    if size % CELL:
+        raise ValueError(f"size: {size} pixels are not a multiple of {CELL}")
     return Path(folder) / f"{world_version()}-{split}-{size}-{shard}"
 
 
 def _drawn(shards: Sequence[Shard], workers: int) -> Sequence[Shard]:
     """The same shards, all of them on disk."""
-    missing = [shard for shard in shards if not shard.images.exists()]
+    missing = [shard for shard in shards if not shard.drawn]
     for shard in missing:
         shard.folder.mkdir(parents=True, exist_ok=True)
     if missing:

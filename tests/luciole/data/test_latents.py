@@ -81,3 +81,18 @@ def test_dropped_captions_are_the_empty_prompt(
     kept = CaptionedLatents(latents, drop=0.0).gather(np.arange(6), chances(0, 6), 0)
     assert all(kept["captions"][i] in pictures.captions(i) for i in range(6))
     assert kept["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 6
+
+
+def test_focus_counts_people_more_and_keeps_the_scale(
+    pictures: Pictures, tiny: Any, tmp_path: Path
+) -> None:
+    latents = Latents(pictures, tiny, str(tmp_path))
+    rows = np.arange(6)
+    plain = CaptionedLatents(latents, drop=0.0).gather(rows, chances(0, 6), 0)
+    assert "mask" not in plain
+    mask = CaptionedLatents(latents, 0.0, focus=3.0).gather(rows, chances(0, 6), 0)["mask"]
+    torch.testing.assert_close(mask.mean(dim=(1, 2, 3)), torch.ones(6))
+    covered = pictures.people(2)
+    inside, outside = covered == 1, covered == 0
+    ratio = mask[2, 0][torch.from_numpy(inside)].mean() / mask[2, 0][torch.from_numpy(outside)]
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 4.0))

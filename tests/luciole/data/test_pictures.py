@@ -18,6 +18,20 @@ def test_a_row_is_what_the_world_draws_from_its_seed(pictures: Pictures) -> None
     assert set(pictures.words[9]["readable"]) == scene.readable()
 
 
+def test_people_cover_the_cells_that_their_masks_say(pictures: Pictures) -> None:
+    masks = render(sample_scene(9, "train"), 64, 64).masks
+    assert masks is not None
+    covered = pictures.people(9)
+    assert covered.shape == (8, 8)
+    assert covered[3, 4] == pytest.approx(masks.any(0)[24:32, 32:40].mean(), abs=0.003)
+    assert covered.mean() == pytest.approx(masks.any(0).mean(), abs=0.003)
+
+
+def test_a_size_that_cells_do_not_fill_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="size: 36 pixels are not a multiple of 8"):
+        Pictures.draw(2, str(tmp_path), size=36, workers=1, shard=2)
+
+
 def test_only_as_many_as_asked_for_are_there(pictures: Pictures) -> None:
     assert len(pictures) == 12
 
