@@ -20,7 +20,7 @@ from luciole.bundle import (
     write_manifest,
 )
 from luciole.engines.onnx import OnnxEngine
-from luciole.sampling import NoiseSchedule
+from luciole.sampling import schedule_of
 
 LIBRARIES = ("luciole", "torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 TOKENIZERS = ("tokenizer", "tokenizer_2")
@@ -66,7 +66,7 @@ class Export:
         """Write the bundle, or leave what was at `out` as it was and raise."""
         step(f"reading {self.model.name}")
         folder = load_folder(self.model)
-        NoiseSchedule.from_config(folder.scheduler)
+        schedule_of(folder.scheduler)
         with fresh_folder(self.out) as fresh:
             agreements = self._fill(folder, fresh, step)
         return Bundle.open(self.out), agreements

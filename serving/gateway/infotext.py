@@ -7,6 +7,7 @@ SAMPLERS = {
     SolverName.EULER: "Euler",
     SolverName.EULER_ANCESTRAL: "Euler a",
     SolverName.DPMPP_2M: "DPM++ 2M",
+    SolverName.LCM: "LCM",
 }
 
 

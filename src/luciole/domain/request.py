@@ -15,6 +15,7 @@ class SolverName(StrEnum):
     EULER = "euler"
     EULER_ANCESTRAL = "euler_ancestral"
     DPMPP_2M = "dpmpp_2m"
+    LCM = "lcm"
 
 
 Words = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]

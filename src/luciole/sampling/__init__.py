@@ -1,10 +1,17 @@
 """From noise to latents: schedules, solvers and the one denoise loop; numpy and no torch."""
 
 from luciole.sampling.denoise import Row, Trajectory, denoise
-from luciole.sampling.schedule import NoiseSchedule, PredictionType, TimestepSpacing
+from luciole.sampling.schedule import (
+    FlowSchedule,
+    NoiseSchedule,
+    PredictionType,
+    TimestepSpacing,
+    schedule_of,
+)
 from luciole.sampling.solvers import Step, steps_of
 
 __all__ = [
+    "FlowSchedule",
     "NoiseSchedule",
     "PredictionType",
     "Row",
@@ -12,5 +19,6 @@ __all__ = [
     "TimestepSpacing",
     "Trajectory",
     "denoise",
+    "schedule_of",
     "steps_of",
 ]

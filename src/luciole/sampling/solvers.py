@@ -1,8 +1,9 @@
 """Solvers as tables of numbers: each step is a weighted sum of what the loop already holds.
 
-Samples are kept as the denoiser sees them, `alpha * clean + sigma * noise` with
-`alpha² + sigma² = 1`. In this scale DDIM, Euler and the first-order DPM-Solver++ are one formula
-at different noise levels, and no solver has a scale of its own for the denoiser's input.
+Samples are kept as the denoiser sees them, `alpha * clean + sigma * noise`: with
+`alpha² + sigma² = 1`, or for a flow `alpha + sigma = 1`. In this scale DDIM, Euler and the
+first-order DPM-Solver++ are one formula at different noise levels, and no solver has a scale of
+its own for the denoiser's input.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luciole.domain import BundleError, InvalidRequest, SolverName
-from luciole.sampling.schedule import NoiseSchedule, PredictionType, TimestepSpacing
+from luciole.sampling.schedule import (
+    FlowSchedule,
+    NoiseSchedule,
+    PredictionType,
+    Schedule,
+    TimestepSpacing,
+)
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,28 @@ def level_of_power(alpha_cumprod: float) -> Level:
     return Level(sqrt(alpha_cumprod), sqrt(1 - alpha_cumprod))
 
 
-def steps_of(solver: SolverName, schedule: NoiseSchedule, count: int) -> list[Step]:
+def level_of_flow(sigma: float) -> Level:
+    """The level on a straight way."""
+    return Level(1 - sigma, sigma)
+
+
+def steps_of(solver: SolverName, schedule: Schedule, count: int) -> list[Step]:
     """The table of a solver; its length can differ from `count` only as diffusers' does."""
     if count > schedule.num_train_timesteps:
         limit = schedule.num_train_timesteps
         raise InvalidRequest("steps", f"{count} is more than this model's {limit} timesteps")
-    return SOLVERS[solver](schedule, count)
+    if isinstance(schedule, NoiseSchedule):
+        return SOLVERS[solver](schedule, count)
+    if solver not in FLOW_SOLVERS:
+        known = " or ".join(FLOW_SOLVERS)
+        raise InvalidRequest("solver", f"{solver} cannot walk this flow model's way; take {known}")
+    return FLOW_SOLVERS[solver](schedule, count)
 
 
-def noise_scale(solver: SolverName, schedule: NoiseSchedule, steps: list[Step]) -> float:
+def noise_scale(solver: SolverName, schedule: Schedule, steps: list[Step]) -> float:
     """Deviation of the first sample: 1, or where diffusers' Euler has it so, its level's sigma."""
+    if isinstance(schedule, FlowSchedule):
+        return 1.0
     by_ratio = (SolverName.EULER, SolverName.EULER_ANCESTRAL)
     if solver not in by_ratio or schedule.timestep_spacing is TimestepSpacing.LEADING:
         return 1.0
@@ -98,11 +117,7 @@ def ddim(schedule: NoiseSchedule, count: int) -> list[Step]:
 def euler(schedule: NoiseSchedule, count: int) -> list[Step]:
     """Explicit Euler on dx/dsigma (arXiv:2206.00364, algorithm 1 without the correction)."""
     timesteps = schedule.fractional_timesteps(count)
-    levels = _levels(schedule, timesteps)
-    return [
-        _first_order(schedule, t, levels[i], levels[i + 1])
-        for i, t in enumerate(timesteps.tolist())
-    ]
+    return _first_order_walk(schedule, timesteps, _levels(schedule, timesteps))
 
 
 def euler_ancestral(schedule: NoiseSchedule, count: int) -> list[Step]:
@@ -124,15 +139,42 @@ def euler_ancestral(schedule: NoiseSchedule, count: int) -> list[Step]:
 def dpmpp_2m(schedule: NoiseSchedule, count: int) -> list[Step]:
     """DPM-Solver++ 2M, midpoint form (arXiv:2211.01095, algorithm 2); first order at both ends."""
     timesteps = schedule.multistep_timesteps(count)
-    levels = _levels(schedule, timesteps)
+    return _second_order_walk(schedule, timesteps, _levels(schedule, timesteps))
+
+
+def lcm(schedule: NoiseSchedule, count: int) -> list[Step]:
+    """A consistency student's own way: all the way to clean, then fresh noise up to the next level
+    (arXiv:2310.04378, algorithm 3). `c_skip` and `c_out` are those that it was trained with.
+    """
+    alphas, timesteps = schedule.alphas_cumprod(), schedule.consistency_timesteps(count).tolist()
+    levels = [*(level_of_power(_at(alphas, t)) for t in timesteps), CLEAN]
     table = []
-    for i, t in enumerate(timesteps.tolist()):
-        here, there = levels[i], levels[i + 1]
-        step = _first_order(schedule, t, here, there)
-        if 0 < i < len(timesteps) - 1:
-            step = _second_order(step, levels[i - 1], here, there)
+    for t, here, there in zip(timesteps, levels[:-1], levels[1:], strict=True):
+        skip, out = boundary(t, schedule.timestep_scaling)
+        weights = _clean_weights(schedule, here)
+        step = Step(t, *weights, there.alpha * skip, there.alpha * out, noise=there.sigma)
         table.append(step)
     return table
+
+
+def boundary(timestep: float, scaling: float) -> tuple[float, float]:
+    """`c_skip` and `c_out`: 1 and 0 at timestep 0 (arXiv:2310.04378, appendix C, with σ = ½)."""
+    squared = (scaling * timestep) ** 2
+    return 0.25 / (squared + 0.25), sqrt(squared / (squared + 0.25))
+
+
+def flow_euler(schedule: FlowSchedule, count: int) -> list[Step]:
+    """Straight on, where diffusers' FlowMatchEuler stops."""
+    sigmas = schedule.sigmas(count)
+    levels = [*map(level_of_flow, sigmas.tolist()), CLEAN]
+    return _first_order_walk(schedule, sigmas * schedule.num_train_timesteps, levels)
+
+
+def flow_dpmpp_2m(schedule: FlowSchedule, count: int) -> list[Step]:
+    """DPM-Solver++ 2M; timesteps are whole, as diffusers has them."""
+    sigmas = schedule.multistep_sigmas(count)
+    levels = [*map(level_of_flow, sigmas.tolist()), CLEAN]
+    return _second_order_walk(schedule, np.trunc(sigmas * schedule.num_train_timesteps), levels)
 
 
 SOLVERS: dict[SolverName, Callable[[NoiseSchedule, int], list[Step]]] = {
@@ -140,10 +182,34 @@ SOLVERS: dict[SolverName, Callable[[NoiseSchedule, int], list[Step]]] = {
     SolverName.EULER: euler,
     SolverName.EULER_ANCESTRAL: euler_ancestral,
     SolverName.DPMPP_2M: dpmpp_2m,
+    SolverName.LCM: lcm,
+}
+FLOW_SOLVERS: dict[SolverName, Callable[[FlowSchedule, int], list[Step]]] = {
+    SolverName.EULER: flow_euler,
+    SolverName.DPMPP_2M: flow_dpmpp_2m,
 }
 
 
-def _first_order(schedule: NoiseSchedule, timestep: float, here: Level, there: Level) -> Step:
+def _first_order_walk(
+    schedule: Schedule, timesteps: NDArray[np.float64], levels: list[Level]
+) -> list[Step]:
+    return [
+        _first_order(schedule, t, levels[i], levels[i + 1])
+        for i, t in enumerate(timesteps.tolist())
+    ]
+
+
+def _second_order_walk(
+    schedule: Schedule, timesteps: NDArray[np.float64], levels: list[Level]
+) -> list[Step]:
+    """First order at both ends."""
+    table = _first_order_walk(schedule, timesteps, levels)
+    for i in range(1, len(table) - 1):
+        table[i] = _second_order(table[i], *levels[i - 1 : i + 2])
+    return table
+
+
+def _first_order(schedule: Schedule, timestep: float, here: Level, there: Level) -> Step:
     """Hold clean and noise still while the level changes: exact if the prediction were."""
     keep = there.sigma / here.sigma
     clean = there.alpha - keep * here.alpha
@@ -164,13 +230,15 @@ def _second_order(step: Step, before: Level, here: Level, there: Level) -> Step:
     )
 
 
-def _clean_weights(schedule: NoiseSchedule, level: Level) -> tuple[float, float]:
+def _clean_weights(schedule: Schedule, level: Level) -> tuple[float, float]:
     """How sample and prediction make the clean latents at this level."""
+    if isinstance(schedule, FlowSchedule):
+        return 1.0, -level.sigma
     if schedule.prediction_type is PredictionType.V_PREDICTION:
         return level.alpha, -level.sigma
     if level.alpha == 0:
         raise InvalidRequest(
-            "solver", "DDIM cannot start without signal from a model that predicts epsilon"
+            "solver", "it cannot start without signal from a model that predicts epsilon"
         )
     return 1 / level.alpha, -level.ratio
 

@@ -3,7 +3,7 @@ import pytest
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from luciole.domain import BundleError
-from luciole.sampling import NoiseSchedule
+from luciole.sampling import NoiseSchedule, schedule_of
 
 # diffusers hands torch tensors to np.array, which numpy 2 comments on.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -58,3 +58,10 @@ def test_timesteps_are_those_of_diffusers(spacing: str, steps: int) -> None:
 def test_a_setting_that_is_not_done_here_is_refused_by_name(setting: str, value: object) -> None:
     with pytest.raises(BundleError, match=f"scheduler: {setting}"):
         NoiseSchedule.from_config({**STABLE, setting: value})
+
+
+@pytest.mark.parametrize("setting", ["use_dynamic_shifting", "stochastic_sampling", "shift"])
+def test_a_setting_of_a_flow_that_is_not_done_here_is_refused_by_name(setting: str) -> None:
+    value = -1.0 if setting == "shift" else True
+    with pytest.raises(BundleError, match=f"scheduler: .*{setting}"):
+        schedule_of({"shift": 1.0, setting: value})

@@ -12,12 +12,22 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
 )
 from diffusers.schedulers import scheduling_euler_ancestral_discrete as ancestral_module
+from diffusers.schedulers import scheduling_lcm as lcm_module
 from numpy.typing import NDArray
 
 from luciole.domain import InvalidRequest, SolverName
-from luciole.sampling import NoiseSchedule, Step, Trajectory, steps_of
+from luciole.sampling import (
+    FlowSchedule,
+    NoiseSchedule,
+    Step,
+    Trajectory,
+    schedule_of,
+    steps_of,
+)
 from luciole.sampling.solvers import Level, level_of_power, noise_scale
 
 # diffusers hands torch tensors to np.array, which numpy 2 comments on.
@@ -48,6 +58,8 @@ def reference(name: SolverName, config: dict[str, Any]) -> Any:
             return EulerAncestralDiscreteScheduler(**config)
         case SolverName.DPMPP_2M:
             return DPMSolverMultistepScheduler(**config)
+        case SolverName.LCM:
+            return LCMScheduler(**config, original_inference_steps=40)
 
 
 def seen_by_denoiser(scheduler: Any, sample: Array, i: int) -> Array:
@@ -59,13 +71,15 @@ def seen_by_denoiser(scheduler: Any, sample: Array, i: int) -> Array:
 
 def reference_walk(scheduler: Any, start: Array, noises: list[Array], model: Any) -> list[Array]:
     """What the denoiser sees at each step, and the final latents."""
-    sample = start * float(scheduler.init_noise_sigma)
+    sample = start * float(getattr(scheduler, "init_noise_sigma", 1))
     seen = []
     for i, t in enumerate(scheduler.timesteps):
-        scheduler.scale_model_input(torch.from_numpy(sample), t)
+        if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+            scheduler.scale_model_input(torch.from_numpy(sample), t)
         seen.append(seen_by_denoiser(scheduler, sample, i))
         prediction = torch.from_numpy(model(seen[-1], float(t)))
-        ancestral_module.randn_tensor = lambda *_, i=i, **__: torch.from_numpy(noises[i])
+        for module in (ancestral_module, lcm_module):
+            module.randn_tensor = lambda *_, i=i, **__: torch.from_numpy(noises[i])
         sample = scheduler.step(prediction, t, torch.from_numpy(sample)).prev_sample.numpy()
     return [*seen, seen_by_denoiser(scheduler, sample, len(seen))]
 
@@ -95,6 +109,7 @@ def test_every_step_is_that_of_diffusers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ancestral_module, "randn_tensor", None)
+    monkeypatch.setattr(lcm_module, "randn_tensor", None)
     config = {
         **BETAS,
         "prediction_type": prediction_type,
@@ -102,8 +117,13 @@ def test_every_step_is_that_of_diffusers(
         "timestep_spacing": spacing,
         "steps_offset": 1,
     }
-    schedule = NoiseSchedule.from_config(config)
+    learned = {"original_inference_steps": 40} if name is SolverName.LCM else {}
+    schedule = NoiseSchedule.from_config({**config, **learned})
     starts_blind = spacing != "leading" and zero_snr and prediction_type == "epsilon"
+    if name is SolverName.LCM and zero_snr and prediction_type == "epsilon":
+        with pytest.raises(InvalidRequest, match="without signal"):
+            steps_of(name, schedule, count)
+        return
     if name is SolverName.DDIM and starts_blind:
         if count > 1 or spacing == "trailing":
             with pytest.raises(InvalidRequest, match="without signal"):
@@ -126,6 +146,50 @@ def test_every_step_is_that_of_diffusers(
         np.testing.assert_allclose(
             a, b, rtol=0, atol=tolerance * max(1, float(np.abs(b).max())), err_msg=f"step {i}"
         )
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize("name", [SolverName.EULER, SolverName.DPMPP_2M])
+def test_every_step_of_a_flow_is_that_of_diffusers(
+    name: SolverName, shift: float, count: int
+) -> None:
+    scheduler: Any = FlowMatchEulerDiscreteScheduler(shift=shift)
+    if name is SolverName.DPMPP_2M:
+        scheduler = DPMSolverMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+        )
+    scheduler.set_timesteps(count)
+    steps = steps_of(name, schedule_of(scheduler.config), count)
+    np.testing.assert_allclose([s.timestep for s in steps], scheduler.timesteps, rtol=1e-6)
+    draw = np.random.default_rng(count)
+    start, *noises = (draw.standard_normal(SHAPE, np.float32) for _ in range(count + 1))
+    model = fake_model("v_prediction")
+    theirs = reference_walk(scheduler, start, noises, model)
+    ours = our_walk(steps, start, noises, model)
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4, err_msg=f"step {i}")
+
+
+def test_a_straight_flow_arrives_in_one_step() -> None:
+    """With one picture in the world the way from any noise to it is a straight line."""
+    picture = np.full(SHAPE, 0.3, np.float32)
+    start = np.random.default_rng(0).standard_normal(SHAPE, np.float32)
+    for count in (1, 5):
+        steps = steps_of(SolverName.EULER, FlowSchedule(), count)
+        arrived = our_walk(steps, start, [], lambda *_: start - picture)[-1]
+        np.testing.assert_allclose(arrived, picture, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [SolverName.DDIM, SolverName.EULER_ANCESTRAL, SolverName.LCM])
+def test_a_flow_refuses_the_solvers_that_cannot_walk_it(name: SolverName) -> None:
+    with pytest.raises(InvalidRequest, match=r"solver: .*euler or dpmpp_2m"):
+        steps_of(name, FlowSchedule(), 4)
+
+
+def test_more_steps_than_a_student_learned_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="steps: 51 is more than the 50"):
+        steps_of(SolverName.LCM, NoiseSchedule(), 51)
 
 
 def gaussian_error(name: SolverName, count: int, deviation: float = 0.5) -> float:
