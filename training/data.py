@@ -45,6 +45,13 @@ class StepData(pl.LightningDataModule):
         """The batch that sample grids show."""
         return self._held_out.batch(0)
 
+    def provenance(self) -> dict[str, Any]:
+        """What a card says of the pictures that were learned from and held out."""
+        return {
+            "train": self._train.provenance(),
+            "held_out": self._held_out.source.provenance(),
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """Called by the checkpoint, after a whole step."""
         trainer = self.trainer

@@ -1,5 +1,7 @@
 """Pictures with one of their wordings each."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,10 @@ class CaptionedPictures:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def provenance(self) -> dict[str, Any]:
+        """Of the pictures."""
+        return self.pictures.provenance()
 
     def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures`: float [n, 3, h, w]; `captions`: n strings."""

@@ -1,5 +1,7 @@
 """Picture batches for the autoencoder."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -27,6 +29,10 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def provenance(self) -> dict[str, Any]:
+        """Of the pictures."""
+        return self.pictures.provenance()
 
     def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures`: float [n, 3, crop, crop]."""

@@ -1,5 +1,7 @@
 """Pictures with what can be read from them."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -24,6 +26,10 @@ class LabelledPictures:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def provenance(self) -> dict[str, Any]:
+        """Of the pictures."""
+        return self.pictures.provenance()
 
     def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`pictures` float [n, 3, h, w]; `labels` int64 [n, kind] in the order of ATTRIBUTES."""

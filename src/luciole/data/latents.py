@@ -58,6 +58,10 @@ class CaptionedLatents:
     def __len__(self) -> int:
         return len(self.latents)
 
+    def provenance(self) -> dict[str, Any]:
+        """Of the pictures."""
+        return self.latents.pictures.provenance()
+
     def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
         """`latents` float [n, c, h, w]; `captions` n strings; `time_ids` float [n, 6].
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 import luciole.storyworld as storyworld
+from luciole.data.lines import JsonLines
 
 Split = Literal["train", "held_out"]
 CELL = 8
 """Pixels a side of what one latent stands for."""
+LICENCE = "Apache-2.0"
+"""Of all that the world draws."""
 
 
 def world_version() -> str:
@@ -110,8 +113,7 @@ class Pictures:
         self.files = [shard.images for shard in shards]
         self._images = [np.load(shard.images, mmap_mode="r") for shard in shards]
         self._people = [np.load(shard.people, mmap_mode="r") for shard in shards]
-        lines = [line for shard in shards for line in shard.words.read_text().splitlines()]
-        self.words: list[dict[str, Any]] = [json.loads(line) for line in lines[:count]]
+        self.words = JsonLines([shard.words for shard in shards], count)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -129,6 +131,20 @@ class Pictures:
         """All wordings for one picture; the first is a list of tags."""
         wordings: list[str] = self.words[row]["captions"]
         return wordings
+
+    def provenance(self) -> dict[str, Any]:
+        """The seeds and the world's version say all of the content."""
+        digest = hashlib.sha256(str(len(self)).encode())
+        for file in self.files:
+            digest.update(f"{file.parent.name}/{file.name}".encode())
+        return {
+            "source": f"storyworld {self.files[0].parent.name.split('-')[0]}",
+            "pictures": len(self),
+            "licences": {LICENCE: len(self)},
+            "opted_out": 0,
+            "unreadable": 0,
+            "content": digest.hexdigest()[:16],
+        }
 
     @classmethod
     def draw(

@@ -1,5 +1,7 @@
 """Drawn pictures on disk."""
 
+import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +78,26 @@ def test_both_splits_come_in_halves_and_leave_the_seeds_for_measuring(tmp_path: 
     assert [words["seed"] for words in both.words] == [0, 1, 2, 3, 8, 9, 10, 11]
     scene = sample_scene(8, "held_out")
     assert np.array_equal(both.images([4])[0], render(scene, 32, 32, maps=False).image)
+
+
+def test_words_are_read_line_by_line_from_disk(pictures: Pictures) -> None:
+    lines = [line for shard in pictures.files for line in _lines(shard)]
+    assert list(pictures.words) == [json.loads(line) for line in lines[:12]]
+    assert pictures.words[-1] == pictures.words[11]
+    assert pictures.words[7:9] == [pictures.words[7], pictures.words[8]]
+    with pytest.raises(IndexError):
+        pictures.words[12]
+    assert pickle.loads(pickle.dumps(pictures.words))[9] == pictures.words[9]  # noqa: S301
+
+
+def _lines(images: Path) -> list[str]:
+    return images.with_suffix(".jsonl").read_text().splitlines()
+
+
+def test_the_card_says_what_was_drawn(pictures: Pictures) -> None:
+    said = pictures.provenance()
+    assert said["source"].startswith("storyworld ")
+    assert said["licences"] == {"Apache-2.0": 12}
+    assert said["content"] == pictures.provenance()["content"]
+    fewer = Pictures.draw(8, str(pictures.files[0].parents[1]), size=64, workers=1, shard=8)
+    assert fewer.provenance()["content"] != said["content"]
