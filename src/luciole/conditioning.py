@@ -1,8 +1,11 @@
 """What the denoiser is told of each plan: its words, encoded, and its size."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -55,13 +58,44 @@ def run_in_batches(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-class Conditioner:
-    """Encodes the words of plans. How many windows a plan gets depends on that plan alone."""
+class TextCache:
+    """The latest texts with their encodings; safe to use from several threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, Lock()
+        self._kept: OrderedDict[tuple[str, int], Words] = OrderedDict()
+
+    def get(self, text: tuple[str, int]) -> Words | None:
+        """What was kept of a text in so many windows."""
+        with self._lock:
+            if text in self._kept:
+                self._kept.move_to_end(text)
+            return self._kept.get(text)
+
+    def keep(self, encoded: Mapping[tuple[str, int], Words]) -> None:
+        """The longest unused make room."""
+        with self._lock:
+            self._kept.update(encoded)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+
+
+class Conditioner:
+    """Encodes the words of plans. How many windows a plan gets depends on that plan alone.
+
+    Of the latest `cached` texts the encodings are kept: negatives and variations come again.
+    """
+
+    def __init__(self, engine: Engine, cached: int = 256) -> None:
+        self._engine, self._cache = engine, TextCache(cached)
         self._tokenizer = PromptTokenizer(engine.bundle)
         self._zeros = engine.bundle.manifest.prompt.zeros_for_empty_negative
+
+    def over(self, engine: Engine) -> Self:
+        """The same tokenizers and cache over another view of the engine."""
+        other = copy(self)
+        other._engine = engine
+        return other
 
     def __call__(self, plans: Sequence[RenderPlan]) -> list[Conditioning]:
         """One conditioning per plan; each different text is encoded once."""
@@ -89,6 +123,13 @@ class Conditioner:
         return words
 
     def _encode(self, texts: list[tuple[str, int]]) -> dict[tuple[str, int], Words]:
+        known = {text: kept for text in texts if (kept := self._cache.get(text)) is not None}
+        unknown = [text for text in texts if text not in known]
+        fresh = self._encode_now(unknown) if unknown else {}
+        self._cache.keep(fresh)
+        return known | fresh
+
+    def _encode_now(self, texts: list[tuple[str, int]]) -> dict[tuple[str, int], Words]:
         windows = [self._tokenizer.windows(text, count) for text, count in texts]
         outputs = run_in_batches(self._engine, "text_encoder", _joined(windows))
         ends = np.cumsum([len(window) for window in windows])

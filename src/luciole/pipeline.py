@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -11,7 +13,7 @@ from luciole.bundle import Manifest
 from luciole.conditioning import Conditioner, Conditioning, run_in_batches
 from luciole.domain import EngineBadOutput, RenderPlan
 from luciole.engines import Engine
-from luciole.sampling import NoiseSchedule, Row, Trajectory, denoise, steps_of
+from luciole.sampling import Row, Trajectory, denoise, schedule_of, steps_of
 from luciole.sampling.solvers import noise_scale
 
 Latents = Float32[np.ndarray, "channel height width"]
@@ -25,8 +27,14 @@ class Pipeline:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._manifest = engine.bundle.manifest
-        self._schedule = NoiseSchedule.from_config(self._manifest.scheduler)
+        self._schedule = schedule_of(self._manifest.scheduler)
         self._conditioner = Conditioner(engine)
+
+    def over(self, engine: Engine) -> Self:
+        """The same pipeline over another view of its engine, such as one request's."""
+        other = copy(self)
+        other._engine, other._conditioner = engine, self._conditioner.over(engine)
+        return other
 
     @property
     def manifest(self) -> Manifest:

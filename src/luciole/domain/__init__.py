@@ -3,6 +3,8 @@
 from luciole.domain.errors import (
     BundleError,
     Busy,
+    Cancelled,
+    DeadlineExceeded,
     EngineBadOutput,
     EngineError,
     InvalidRequest,
@@ -14,6 +16,8 @@ from luciole.domain.request import GenerationRequest, SolverName
 __all__ = [
     "BundleError",
     "Busy",
+    "Cancelled",
+    "DeadlineExceeded",
     "EngineBadOutput",
     "EngineError",
     "GenerationRequest",

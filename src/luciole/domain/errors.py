@@ -39,6 +39,22 @@ class EngineBadOutput(EngineError):
 
 
 class Busy(LucioleError):
-    """Accepted work is at its limit; try again later."""
+    """Accepted work is at its limit; try again after `retry_after` seconds."""
 
     code = "busy"
+
+    def __init__(self, field: str, message: str, retry_after: float = 2.0) -> None:
+        super().__init__(field, f"{message}; try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class Cancelled(LucioleError):
+    """The caller has gone; nothing more is done for it."""
+
+    code = "cancelled"
+
+
+class DeadlineExceeded(LucioleError):
+    """The time that the caller gave was over before the work was."""
+
+    code = "deadline_exceeded"

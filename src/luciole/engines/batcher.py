@@ -1,0 +1,244 @@
+"""Joins the steps of different requests into one call; who is urgent goes first at the next one."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luciole.bundle import Bundle
+from luciole.domain import Busy, Cancelled, DeadlineExceeded, EngineError
+from luciole.engines.protocol import Engine, checked_inputs
+
+Tensors = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """What one call and the whole batcher hold at most, so that memory is bounded."""
+
+    rows: int = 16
+    """In one call; never more than the bundle's own largest batch."""
+    cells: int = 16 * 32 * 32
+    """Latent places (rows x height x width) in one call; a single larger job runs alone."""
+    requests: int = 64
+    """Open at once; beyond them callers are told to come back."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """One step of one request, waiting to be joined with its like."""
+
+    request: "BatchedEngine"
+    graph: str
+    inputs: Tensors
+    arrival: int
+    answer: Future[Tensors] = field(default_factory=Future)
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def cells(self) -> int:
+        latents = self.inputs.get("latents")
+        return 0 if latents is None else int(np.prod(latents.shape)) // latents.shape[1]
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What jobs must share to be joined: the graph, and all shapes but the batch."""
+        return (self.graph, *((n, v.shape[1:], v.dtype) for n, v in self.inputs.items()))
+
+    @property
+    def order(self) -> tuple[float, float, int]:
+        """Higher priority first, then the earlier deadline, then who came first."""
+        request = self.request
+        deadline = float("inf") if request.deadline is None else request.deadline
+        return (-request.priority, deadline, self.arrival)
+
+
+class BatchedEngine:
+    """The engine as one request sees it; `run` waits for company's call, not for company."""
+
+    def __init__(self, batcher: "StepBatcher", priority: int, deadline: float | None) -> None:
+        self._batcher = batcher
+        self.priority, self.deadline = priority, deadline
+        self._cancelled = threading.Event()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model behind it."""
+        return self._batcher.bundle
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Outputs by name; Cancelled, DeadlineExceeded, or the EngineError of this job alone."""
+        self.check()
+        return self._batcher.submit(self, graph, checked_inputs(self.bundle, graph, inputs))
+
+    def check(self) -> None:
+        """Raises Cancelled or DeadlineExceeded once it is so."""
+        if self._cancelled.is_set():
+            raise Cancelled("request", "was cancelled by its caller")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise DeadlineExceeded("deadline", "passed before the picture was done")
+
+    def cancel(self) -> None:
+        """No further step of this request is run."""
+        self._cancelled.set()
+        self._batcher.wake()
+
+    def close(self) -> None:
+        """Make room for another request; calling twice is fine."""
+        self._batcher.release(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class StepBatcher:
+    """One thread calls the engine with whatever waits; nobody waits for more to come.
+
+    While a call runs the next one's jobs gather, so that load makes batches by itself and a lone
+    request pays nothing. Each row has its own conditions; the answer to a row does not depend on
+    its neighbours beyond the engine's own rounding.
+    """
+
+    def __init__(self, engine: Engine, limits: BatchLimits | None = None) -> None:
+        self._engine, self._limits = engine, limits or BatchLimits()
+        self._rows = min(self._limits.rows, engine.bundle.manifest.sizes.max_batch)
+        self._waiting: list[_Job] = []
+        self._open: set[BatchedEngine] = set()
+        self._change = threading.Condition()
+        self._arrivals = 0
+        self._closed = False
+        self._seconds = 0.0
+        self.calls, self.rows = 0, 0
+        self._thread = threading.Thread(target=self._work, name="step-batcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model that the engine runs."""
+        return self._engine.bundle
+
+    @property
+    def requests(self) -> int:
+        """Open now."""
+        return len(self._open)
+
+    def open(self, priority: int = 0, deadline: float | None = None) -> BatchedEngine:
+        """A view for one request; `deadline` is a time of `time.monotonic`. Busy when full."""
+        request = BatchedEngine(self, priority, deadline)
+        with self._change:
+            self._refuse_if_closed()
+            if len(self._open) >= self._limits.requests:
+                wait = max(0.5, self._seconds * len(self._open) / self._rows)
+                raise Busy("queue", f"{len(self._open)} requests are being drawn", round(wait, 1))
+            self._open.add(request)
+        return request
+
+    def submit(self, request: BatchedEngine, graph: str, inputs: Tensors) -> Tensors:
+        """Wait for the answer to one checked step."""
+        with self._change:
+            self._refuse_if_closed()
+            self._arrivals += 1
+            job = _Job(request, graph, inputs, self._arrivals)
+            self._waiting.append(job)
+            self._change.notify_all()
+        return job.answer.result()
+
+    def release(self, request: BatchedEngine) -> None:
+        """The request is over."""
+        with self._change:
+            self._open.discard(request)
+
+    def wake(self) -> None:
+        """Somebody was cancelled: look again."""
+        with self._change:
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """Fail what waits and stop; the engine stays its owner's."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        self._thread.join()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise EngineError("batcher", "the engine is stopping")
+
+    def _work(self) -> None:
+        while jobs := self._take():
+            began = time.monotonic()
+            self._run(jobs)
+            self._seconds = 0.9 * self._seconds + 0.1 * 20 * (time.monotonic() - began)
+
+    def _take(self) -> list[_Job]:
+        """The most urgent job and those of its kind that fit; nothing once closed."""
+        with self._change:
+            while True:
+                self._drop_the_dead()
+                if self._waiting or self._closed:
+                    break
+                self._change.wait()
+            if self._closed:
+                for job in self._waiting:
+                    job.answer.set_exception(EngineError("batcher", "the engine is stopping"))
+                self._waiting.clear()
+                return []
+            return self._companions()
+
+    def _companions(self) -> list[_Job]:
+        ordered = sorted(self._waiting, key=lambda job: job.order)
+        first = ordered[0]
+        taken, rows, cells = [first], first.rows, first.cells
+        for job in ordered[1:]:
+            fits = rows + job.rows <= self._rows and cells + job.cells <= self._limits.cells
+            if job.kind == first.kind and fits:
+                taken.append(job)
+                rows, cells = rows + job.rows, cells + job.cells
+        chosen = set(map(id, taken))
+        self._waiting = [job for job in self._waiting if id(job) not in chosen]
+        return taken
+
+    def _drop_the_dead(self) -> None:
+        alive = []
+        for job in self._waiting:
+            try:
+                job.request.check()
+            except (Cancelled, DeadlineExceeded) as error:
+                job.answer.set_exception(error)
+            else:
+                alive.append(job)
+        self._waiting = alive
+
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        """All in one call; where that fails each alone, so that only the guilty one fails."""
+        try:
+            answers = self._call(jobs)
+        except Exception as error:  # the top of a worker: the callers get whatever it was
+            if len(jobs) == 1:
+                jobs[0].answer.set_exception(error)
+                return
+            for job in jobs:
+                self._run([job])
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            job.answer.set_result(answer)
+
+    def _call(self, jobs: Sequence[_Job]) -> list[Tensors]:
+        names = jobs[0].inputs
+        joined = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in names}
+        outputs = self._engine.run(jobs[0].graph, joined)
+        self.calls, self.rows = self.calls + 1, self.rows + sum(job.rows for job in jobs)
+        cuts = np.cumsum([job.rows for job in jobs])[:-1]
+        parts = {name: np.split(value, cuts) for name, value in outputs.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(len(jobs))]
