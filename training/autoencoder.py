@@ -67,3 +67,11 @@ class AutoencoderTask(Task):
         """`vae/`, with the scaling factor that brings the latents to unit variance."""
         self.autoencoder.register_to_config(scaling_factor=1 / self.latent_std())
         self.autoencoder.save_pretrained(folder / "vae")
+
+    def written(self, folder: Path) -> Path:
+        """Beside the parts of other runs."""
+        return folder / "vae"
+
+    def usage(self, folder: Path) -> str:
+        """It is one part of a model."""
+        return f"python -m training experiment=pocket_clip models={folder}"

@@ -44,4 +44,12 @@ class ClassifierTask(Task):
 
     def write(self, folder: Path) -> None:
         """`judge/` beside the model: it belongs to the world, not to one model."""
-        self.classifier.save(folder.parent / "judge")
+        self.classifier.save(self.written(folder))
+
+    def written(self, folder: Path) -> Path:
+        """It is no part of the model."""
+        return folder.parent / "judge"
+
+    def usage(self, folder: Path) -> str:
+        """It measures models."""
+        return f"python -m evals judge={self.written(folder)}"

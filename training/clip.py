@@ -70,3 +70,11 @@ class ClipTask(Task):
         self.image_encoder.save_pretrained(folder.parent / "image_encoder")
         for name in ("tokenizer", "tokenizer_2"):
             save_tokenizer(self.tokenizer, folder / name)
+
+    def written(self, folder: Path) -> Path:
+        """Beside the parts of other runs."""
+        return folder / "text_encoder"
+
+    def usage(self, folder: Path) -> str:
+        """It is one part of a model."""
+        return f"python -m training experiment=pocket_base models={folder}"

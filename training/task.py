@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -45,12 +46,29 @@ class Task(pl.LightningModule):
         used here.
         """
         weights = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(weights, gradient_clip_val or float("inf"), foreach=True)
+        limit = gradient_clip_val or float("inf")
+        whole = self.trainer.strategy.model
+        if isinstance(whole, FullyShardedDataParallel):
+            norm = whole.clip_grad_norm_(limit)
+        else:
+            norm = nn.utils.clip_grad_norm_(weights, limit, foreach=True)
         self.log("train/grad_norm", norm)
+
+    def log(self, name: str, value: Any, *args: Any, **options: Any) -> None:
+        """The mean over all ranks, so that the log of many says what one would."""
+        super().log(name, value, *args, **{"sync_dist": True, **options})
 
     @abstractmethod
     def write(self, folder: Path) -> None:
         """Leave the trained parts in a model folder."""
+
+    def written(self, folder: Path) -> Path:
+        """The folder among those that `write` fills which the card belongs to."""
+        return folder
+
+    def usage(self, folder: Path) -> str:
+        """One line that says how to use what `write` has left."""
+        return f"python -m export folder={folder}"
 
 
 def frozen(module: Any) -> Any:

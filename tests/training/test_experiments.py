@@ -46,8 +46,8 @@ RUN = [
     "trainer.max_steps=2",
     "trainer.val_check_interval=2",
     "trainer.precision=32-true",
-    "callbacks.checkpoint.train_time_interval=null",
-    "+callbacks.checkpoint.every_n_train_steps=2",
+    "callbacks.checkpoint.minutes=null",
+    "callbacks.checkpoint.every_n_steps=2",
     "data.batch_size=4",
     "data.held_out_batches=1",
 ]
@@ -103,7 +103,7 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
     run = out / "runs" / experiment
     assert (run / "last.ckpt").exists()
     assert OmegaConf.load(run / "config.yaml").name == experiment
-    assert list(run.glob("version_*/metrics.csv"))
+    assert (run / "metrics.csv").exists()
     expected = {
         "pocket_autoencoder": folder / "vae",
         "pocket_clip": folder / "text_encoder_2",

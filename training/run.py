@@ -1,0 +1,68 @@
+"""One run from its configuration to what it leaves behind."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from training.card import leave
+from training.checkpoint import AtomicCheckpoints, check_resumed
+from training.precision import best_precision
+
+FINISHED = "finished"
+"""The file in a run's folder that says that all its steps are done."""
+log = logging.getLogger("training")
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """The same configuration, every reference in it replaced by its value."""
+    OmegaConf.register_new_resolver("best_precision", best_precision, replace=True)
+    OmegaConf.resolve(config)
+    return config
+
+
+def train(config: DictConfig) -> Path:
+    """Train, then write the weights; return the folder that holds them.
+
+    With `resume: auto` a run goes on from its own last checkpoint, where there is one. Raises
+    BadCheckpoint before the first step where that does not fit.
+    """
+    resolved(config)
+    pl.seed_everything(config.seed, verbose=False)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    built: dict[str, Any] = {
+        part: instantiate(config[part], _convert_="all")
+        for part in ("data", "task", "logger", "callbacks")
+    }
+    task, callbacks = built["task"], built["callbacks"]
+    trainer = instantiate(
+        config.trainer,
+        callbacks=list(callbacks.values()),
+        logger=built["logger"],
+        plugins=[AtomicCheckpoints()],
+    )
+    run, folder = Path(config.run), Path(config.models)
+    resumed = last_checkpoint(config)
+    if resumed:
+        check_resumed(resumed, task)
+    if trainer.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, run / "config.yaml")
+    trainer.fit(task, built["data"], ckpt_path=resumed, weights_only=False)
+    trainer.save_checkpoint(run / "last.ckpt")
+    if trainer.is_global_zero:
+        leave(config, trainer, folder)
+        if trainer.global_step >= trainer.max_steps:
+            (run / FINISHED).touch()
+    trainer.strategy.barrier()
+    return folder
+
+
+def last_checkpoint(config: DictConfig) -> Path | None:
+    """What the run goes on from."""
+    last = Path(config.run) / "last.ckpt"
+    return last if config.resume == "auto" and last.exists() else None
