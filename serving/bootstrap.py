@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from luciole.bundle import Bundle
 from luciole.domain import EngineError
 from luciole.engines import Engine
+from luciole.engines.batcher import BatchLimits, StepBatcher
 from luciole.engines.onnx import OnnxEngine
 from luciole.engines.triton import TritonEngine
 from luciole.pipeline import Pipeline
@@ -61,7 +62,9 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 local.close()
                 yield _over_triton(held, settings, bundle, supervisor, probes)
                 return
-        yield Drawing(Pipeline(local), "onnx", InProcess(), _proof(local, probes), notice)
+        batcher = _batcher(held, local, settings)
+        pipeline = Pipeline(local)
+        yield Drawing(pipeline, batcher, "onnx", InProcess(), _proof(local, probes), notice)
 
 
 def _over_triton(
@@ -79,7 +82,14 @@ def _over_triton(
         "triton_ready": lambda: supervisor.ready,
     }
     proof = _proof(engine, probes, supervisor.report_trouble)
-    return Drawing(Pipeline(engine), "triton", supervisor, proof, gauges=gauges)
+    batcher = _batcher(held, engine, settings)
+    return Drawing(Pipeline(engine), batcher, "triton", supervisor, proof, gauges=gauges)
+
+
+def _batcher(held: ExitStack, engine: Engine, settings: Settings) -> StepBatcher:
+    batcher = StepBatcher(engine, BatchLimits(requests=settings.pictures_at_once))
+    held.callback(batcher.close)
+    return batcher
 
 
 @contextmanager

@@ -34,10 +34,8 @@ class Settings(BaseSettings):
 
     queue_pictures: int = Field(default=64, ge=1)
     """Accepted and not yet drawn; beyond them callers are told to come back."""
-    batch_pictures: int = Field(default=8, ge=1)
-    """Drawn together at most."""
-    gather_seconds: float = Field(default=0.01, ge=0)
-    """How long the first picture of a batch waits for company."""
+    pictures_at_once: int = Field(default=8, ge=1)
+    """Being drawn at most; their steps share calls of the engine."""
     request_seconds: float = Field(default=120.0, gt=0)
     recovery_seconds: float = Field(default=20.0, gt=0)
     """How long accepted work waits for an engine that is being healed."""

@@ -30,6 +30,8 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))
     metrics.watch("queue_pictures", "Accepted and not yet drawn", lambda: renderer.pending)
+    metrics.watch("engine_calls", "Of the engine, since the start", lambda: drawing.batcher.calls)
+    metrics.watch("engine_rows", "Rows of all calls together", lambda: drawing.batcher.rows)
     for name, value in (drawing.gauges or {}).items():
         metrics.watch(name, "Of the engine's supervisor", value)
     app.add_middleware(BodyLimit, most=settings.body_bytes)
@@ -41,8 +43,7 @@ def limits(settings: Settings) -> Limits:
     """Return the renderer's share of the settings."""
     return Limits(
         queue=settings.queue_pictures,
-        batch=settings.batch_pictures,
-        gather=settings.gather_seconds,
+        at_once=settings.pictures_at_once,
         recovery=settings.recovery_seconds,
         request=settings.request_seconds,
     )

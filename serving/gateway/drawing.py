@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from luciole.bundle import Manifest
 from luciole.domain import RenderPlan
+from luciole.engines import Engine
+from luciole.engines.batcher import StepBatcher
 
 Pixels = NDArray[np.uint8]
 """Height x width x RGB."""
@@ -24,6 +26,10 @@ class Draws(Protocol):
 
     def check(self, plan: RenderPlan) -> None:
         """InvalidRequest names what this model cannot do."""
+        ...
+
+    def over(self, engine: Engine) -> "Draws":
+        """The same over one request's view of the engine."""
         ...
 
     def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
@@ -58,6 +64,8 @@ class Drawing:
     """A pipeline over a running engine, and what is to be known of that engine."""
 
     pipeline: Draws
+    batcher: StepBatcher
+    """Where the steps of all requests meet."""
     engine: str
     keeper: Keeper
     prove: Callable[[], None]

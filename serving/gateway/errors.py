@@ -1,5 +1,6 @@
 """One table from what went wrong to what HTTP says, in the shape OpenAI's clients read."""
 
+import math
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,6 +13,8 @@ from starlette.exceptions import HTTPException
 from luciole.domain import (
     BundleError,
     Busy,
+    Cancelled,
+    DeadlineExceeded,
     EngineBadOutput,
     EngineError,
     InvalidRequest,
@@ -32,7 +35,9 @@ class Answer:
 
 TABLE: dict[type[LucioleError], Answer] = {
     InvalidRequest: Answer(400, "invalid_request_error"),
-    Busy: Answer(429, "rate_limit_error", {"Retry-After": "2"}),
+    Busy: Answer(429, "rate_limit_error"),
+    Cancelled: Answer(499, "invalid_request_error"),
+    DeadlineExceeded: Answer(504, "server_error"),
     EngineBadOutput: Answer(502, "server_error"),
     EngineError: Answer(503, "server_error", {"Retry-After": "2"}),
     BundleError: Answer(500, "server_error"),
@@ -79,6 +84,8 @@ def install(app: FastAPI) -> None:
         answer = answer_to(error)
         response = shaped(answer.status, str(error), answer.type, error.field, error.code)
         response.headers.update(answer.headers)
+        if isinstance(error, Busy):
+            response.headers["Retry-After"] = str(math.ceil(error.retry_after))
         return response
 
     @app.exception_handler(RequestValidationError)

@@ -19,18 +19,14 @@ class Metrics:
             "luciole_request_seconds", "To the end of the answer", ("route",),
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
-        self.batches = Histogram(
-            "luciole_batch_pictures", "Drawn together",
-            buckets=(1, 2, 4, 8, 16, 32), registry=self.registry,
-        )  # fmt: skip
         self.drawing = Histogram(
-            "luciole_batch_seconds", "Drawing one batch", buckets=_SECONDS, registry=self.registry
-        )
+            "luciole_drawing_seconds", "Drawing one picture", buckets=_SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
 
-    def drawn(self, pictures: int, seconds: float) -> None:
-        """Count a finished batch."""
-        self.pictures.inc(pictures)
-        self.batches.observe(pictures)
+    def drawn(self, seconds: float) -> None:
+        """Count a finished picture."""
+        self.pictures.inc()
         self.drawing.observe(seconds)
 
     def watch(self, name: str, words: str, value: Callable[[], float]) -> None:

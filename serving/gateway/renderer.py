@@ -1,16 +1,16 @@
-"""Turns plans into pictures off the event loop, joining whoever waits into one batch."""
+"""Turns plans into pictures off the event loop; the steps of all that are drawn meet in calls."""
 
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import structlog
 
-from luciole.domain import Busy, EngineBadOutput, EngineError, RenderPlan
+from luciole.domain import Busy, Cancelled, EngineBadOutput, EngineError, RenderPlan
+from luciole.engines.batcher import BatchedEngine
 from serving.gateway.drawing import Drawing, Pixels
 from serving.gateway.metrics import Metrics
 
@@ -22,20 +22,36 @@ class Limits:
     """Bounds of a renderer; times in seconds."""
 
     queue: int = 64
-    batch: int = 8
-    gather: float = 0.01
+    at_once: int = 8
     recovery: float = 20.0
     request: float = 120.0
 
 
 @dataclass(eq=False)
 class _Task:
+    """One picture; whoever asked for it may leave at any time."""
+
     plan: RenderPlan
-    picture: Future[Pixels] = field(default_factory=Future)
+    deadline: float
+    accepted: float = field(default_factory=time.monotonic)
+    request: BatchedEngine | None = None
+    gone: bool = False
+
+    def take(self, request: BatchedEngine) -> None:
+        """Draw with this view of the engine; Cancelled if nobody waits any more."""
+        self.request = request
+        if self.gone:
+            raise Cancelled("request", "its caller has gone")
+
+    def leave(self) -> None:
+        """No further step is run."""
+        self.gone = True
+        if self.request is not None:
+            self.request.cancel()
 
 
 class Renderer:
-    """One thread draws; callers wait in a bounded line."""
+    """Each picture has its own thread while it is drawn; the rest wait in a bounded line."""
 
     def __init__(
         self,
@@ -43,122 +59,80 @@ class Renderer:
         limits: Limits | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self._pipeline = drawing.pipeline
+        self._pipeline, self._batcher = drawing.pipeline, drawing.batcher
         self._keeper = drawing.keeper
         self._limits = limits or Limits()
         self._metrics = metrics or Metrics()
-        self._waiting: deque[_Task] = deque()
-        self._change = threading.Condition()
-        self._drawing = 0
+        self._pool = ThreadPoolExecutor(self._limits.at_once, "renderer")
+        self._lock = threading.Lock()
+        self._pending = 0
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="renderer", daemon=True)
-        self._thread.start()
+        self._away: tuple[float, EngineError] | None = None
 
     @property
     def pending(self) -> int:
         """Pictures accepted and not yet drawn."""
-        return len(self._waiting) + self._drawing
+        return self._pending
 
     async def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
         """One picture per plan; Busy when the line is full, EngineError when drawing fails."""
-        tasks = self._accept(plans)
-        drawn = asyncio.gather(*(asyncio.wrap_future(task.picture) for task in tasks))
+        tasks, drawn = self._accept(plans)
+        together = asyncio.gather(*(asyncio.wrap_future(picture) for picture in drawn))
         try:
-            return await asyncio.wait_for(drawn, self._limits.request)
+            return await asyncio.wait_for(together, self._limits.request)
         except TimeoutError:
-            words = f"no picture within {self._limits.request:.0f} s"
+            words = f"no picture within {self._limits.request:g} s"
             raise EngineError("renderer", words) from None
         finally:
             for task in tasks:
-                task.picture.cancel()
+                task.leave()
 
     def close(self) -> None:
         """Fail what waits, finish what is being drawn."""
-        with self._change:
+        with self._lock:
             self._closed = True
-            self._change.notify_all()
-        self._thread.join()
-        self._fail(self._drop_all(), EngineError("renderer", "the service is stopping"))
+        self._pool.shutdown(cancel_futures=True)
 
-    def _accept(self, plans: Sequence[RenderPlan]) -> list[_Task]:
-        with self._change:
+    def _accept(self, plans: Sequence[RenderPlan]) -> tuple[list[_Task], list[Future[Pixels]]]:
+        deadline = time.monotonic() + self._limits.request
+        tasks = [_Task(plan, deadline) for plan in plans]
+        with self._lock:
             if self._closed:
                 raise EngineError("renderer", "the service is stopping")
-            if self.pending + len(plans) > self._limits.queue:
-                raise Busy("queue", f"{self.pending} pictures wait already; try again soon")
-            tasks = [_Task(plan) for plan in plans]
-            self._waiting.extend(tasks)
-            self._change.notify_all()
-        return tasks
+            if self._pending + len(plans) > self._limits.queue:
+                raise Busy("queue", f"{self._pending} pictures wait already")
+            self._pending += len(plans)
+            drawn = [self._pool.submit(self._draw, task) for task in tasks]
+        for picture in drawn:
+            picture.add_done_callback(self._done)
+        return tasks, drawn
 
-    def _work(self) -> None:
-        while batch := self._take():
-            self._draw(batch)
-            self._drawing = 0
+    def _done(self, _: Future[Pixels]) -> None:
+        with self._lock:
+            self._pending -= 1
 
-    def _take(self) -> list[_Task]:
-        """Wait for work, then briefly for company of the same size; nothing once closed."""
-        with self._change:
-            self._change.wait_for(lambda: self._waiting or self._closed)
-            deadline = time.monotonic() + self._limits.gather
-            while not self._closed and len(self._waiting) < self._limits.batch:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._change.wait(left):
-                    break
-            if self._closed:
-                return []
-            batch = self._companions()
-            self._drawing = len(batch)
-        live = [task for task in batch if task.picture.set_running_or_notify_cancel()]
-        return live or self._take()
+    def _draw(self, task: _Task) -> Pixels:
+        try:
+            self._wait_ready(task)
+            began = time.monotonic()
+            with self._batcher.open(deadline=task.deadline) as request:
+                task.take(request)
+                picture = self._pipeline.over(request).render([task.plan])[0]
+        except EngineError as error:
+            self._metrics.engine_errors.labels(error.code).inc()
+            log.warning("drawing failed", cause=error.code, field=error.field)
+            if not isinstance(error, EngineBadOutput):
+                self._keeper.report_trouble()
+            raise
+        self._metrics.drawn(time.monotonic() - began)
+        return picture
 
-    def _companions(self) -> list[_Task]:
-        """Take from the line the first task and those of its size, in order."""
-        first = self._waiting[0].plan
-        size = (first.width, first.height)
-        alike = [t for t in self._waiting if (t.plan.width, t.plan.height) == size]
-        batch = alike[: self._limits.batch]
-        for task in batch:
-            self._waiting.remove(task)
-        return batch
-
-    def _draw(self, batch: list[_Task]) -> None:
+    def _wait_ready(self, task: _Task) -> None:
+        """Whoever waited already when the engine was given up shares that fate at once."""
+        if self._away is not None and task.accepted < self._away[0]:
+            raise self._away[1]
         try:
             self._keeper.wait_ready(self._limits.recovery)
         except EngineError as error:
-            self._fail([*batch, *self._drop_all()], error)
-            return
-        began = time.monotonic()
-        try:
-            pictures = self._pipeline.render([task.plan for task in batch])
-        except EngineBadOutput as error:
-            self._blame(batch, error)
-        except Exception as error:  # the top of a worker: the callers get whatever it was
-            log.warning("drawing failed", pictures=len(batch), cause=type(error).__name__)
-            if isinstance(error, EngineError):
-                self._keeper.report_trouble()
-            self._fail(batch, error)
-        else:
-            self._metrics.drawn(len(batch), time.monotonic() - began)
-            for task, picture in zip(batch, pictures, strict=True):
-                task.picture.set_result(picture)
-
-    def _blame(self, batch: list[_Task], error: EngineBadOutput) -> None:
-        """A batch came out wrong: draw each alone, so that only the guilty one fails."""
-        if len(batch) == 1:
-            self._fail(batch, error)
-            return
-        for task in batch:
-            self._draw([task])
-
-    def _drop_all(self) -> list[_Task]:
-        with self._change:
-            dropped = [t for t in self._waiting if t.picture.set_running_or_notify_cancel()]
-            self._waiting.clear()
-        return dropped
-
-    def _fail(self, tasks: Sequence[_Task], error: Exception) -> None:
-        if tasks and isinstance(error, EngineError):
-            self._metrics.engine_errors.labels(error.code).inc()
-        for task in tasks:
-            task.picture.set_exception(error)
+            self._away = (time.monotonic(), error)
+            raise

@@ -21,7 +21,7 @@ def test_the_start_page_says_what_can_be_called(gateway: str) -> None:
     assert "tiny" in page
 
 
-def test_metrics_count_requests_and_the_pictures_that_were_drawn_together(gateway: str) -> None:
+def test_metrics_count_pictures_and_how_many_rows_shared_a_call(gateway: str) -> None:
     def ask(seed: int) -> int:
         body = {"prompt": "a girl", "seed": seed, "num_inference_steps": 2}
         return httpx.post(f"{gateway}/v1/images/generations", json=body, timeout=60).status_code
@@ -34,7 +34,9 @@ def test_metrics_count_requests_and_the_pictures_that_were_drawn_together(gatewa
     route = '{route="/v1/images/generations",status="200"}'
     assert grown[f"luciole_requests_total{route}"] == 8
     assert grown["luciole_pictures_total"] == 8
-    assert grown["luciole_batch_pictures_count"] < 8
+    rows, calls = grown["luciole_engine_rows"], grown["luciole_engine_calls"]
+    assert rows >= 8 * 2 * 2 + 8
+    assert calls < rows / 2
     assert after["luciole_queue_pictures"] == 0
 
 

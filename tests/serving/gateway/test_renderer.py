@@ -2,15 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from luciole.bundle import Manifest
-from luciole.domain import Busy, EngineBadOutput, EngineError, RenderPlan, SolverName
+from luciole.bundle import Bundle, Manifest
+from luciole.domain import Busy, Cancelled, EngineBadOutput, EngineError, RenderPlan, SolverName
+from luciole.engines import Engine
+from luciole.engines.batcher import StepBatcher
 from serving.gateway.drawing import Drawing, InProcess, Keeper, Pixels
 from serving.gateway.renderer import Limits, Renderer
 
@@ -26,7 +30,7 @@ class Notes:
     """A pipeline whose pictures are filled with their seed; waits until it is let."""
 
     def __init__(self, flaw: Callable[[RenderPlan], Exception | None] = lambda _: None) -> None:
-        self.batches: list[list[int]] = []
+        self.drawn: list[int] = []
         self.let = threading.Event()
         self.flaw = flaw
 
@@ -36,8 +40,11 @@ class Notes:
 
     def check(self, plan: RenderPlan) -> None: ...
 
+    def over(self, engine: Engine) -> "Notes":
+        return self
+
     def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
-        self.batches.append([plan.seed for plan in plans])
+        self.drawn += [plan.seed for plan in plans]
         assert self.let.wait(10)
         for one in plans:
             if (error := self.flaw(one)) is not None:
@@ -45,17 +52,36 @@ class Notes:
         return [np.full((p.height, p.width, 3), p.seed, np.uint8) for p in plans]
 
 
-@contextmanager
-def rendering(
-    notes: Notes, limits: Limits | None = None, keeper: Keeper | None = None
-) -> Iterator[Renderer]:
-    drawing = Drawing(notes, "notes", keeper or InProcess(), lambda: None)
-    renderer = Renderer(drawing, limits or Limits(batch=4, gather=0.05))
-    try:
-        yield renderer
-    finally:
-        notes.let.set()
-        renderer.close()
+class Unasked:
+    """An engine that the notes never call."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def rendering(tiny_bundle: Bundle) -> Callable[..., AbstractContextManager[Renderer]]:
+    @contextmanager
+    def make(
+        notes: Any, limits: Limits | None = None, keeper: Keeper | None = None
+    ) -> Iterator[Renderer]:
+        batcher = StepBatcher(Unasked(tiny_bundle))
+        drawing = Drawing(notes, batcher, "notes", keeper or InProcess(), lambda: None)
+        renderer = Renderer(drawing, limits or Limits(at_once=4))
+        try:
+            yield renderer
+        finally:
+            if isinstance(notes, Notes):
+                notes.let.set()
+            renderer.close()
+            batcher.close()
+
+    return make
 
 
 async def outcome(renderer: Renderer, *plans: RenderPlan) -> Any:
@@ -65,33 +91,23 @@ async def outcome(renderer: Renderer, *plans: RenderPlan) -> Any:
         return error
 
 
-def test_requests_that_wait_together_are_drawn_together_and_keep_their_own() -> None:
+def test_as_many_as_allowed_are_drawn_at_once_and_all_get_their_own(rendering: Any) -> None:
     notes = Notes()
-    notes.let.set()
 
     async def many(renderer: Renderer) -> list[Any]:
-        return await asyncio.gather(*(outcome(renderer, plan(seed)) for seed in range(6)))
-
-    with rendering(notes) as renderer:
-        assert asyncio.run(many(renderer)) == [[seed] for seed in range(6)]
-    assert [len(batch) for batch in notes.batches] == [4, 2]
-
-
-def test_a_batch_has_one_size_and_nobody_is_forgotten() -> None:
-    notes = Notes()
-    notes.let.set()
-
-    async def many(renderer: Renderer) -> list[Any]:
-        widths = (8, 16, 8, 16)
-        asked = (outcome(renderer, plan(seed, width)) for seed, width in enumerate(widths))
+        asked = [asyncio.create_task(outcome(renderer, plan(seed))) for seed in range(6)]
+        await asyncio.sleep(0.2)
+        assert sorted(notes.drawn) == [0, 1, 2, 3]
+        assert renderer.pending == 6
+        notes.let.set()
         return await asyncio.gather(*asked)
 
     with rendering(notes) as renderer:
-        assert asyncio.run(many(renderer)) == [[0], [1], [2], [3]]
-    assert notes.batches == [[0, 2], [1, 3]]
+        assert asyncio.run(many(renderer)) == [[seed] for seed in range(6)]
+        assert renderer.pending == 0
 
 
-def test_a_full_line_turns_callers_away_at_once() -> None:
+def test_a_full_line_turns_callers_away_at_once(rendering: Any) -> None:
     notes = Notes()
 
     async def many(renderer: Renderer) -> tuple[Any, Any]:
@@ -101,13 +117,13 @@ def test_a_full_line_turns_callers_away_at_once() -> None:
         notes.let.set()
         return await first, refused
 
-    with rendering(notes, Limits(queue=2, gather=0)) as renderer:
+    with rendering(notes, Limits(queue=2)) as renderer:
         drawn, refused = asyncio.run(many(renderer))
     assert drawn == [1, 2]
     assert isinstance(refused, Busy)
 
 
-def test_one_bad_output_fails_its_own_request_only() -> None:
+def test_one_bad_output_fails_its_own_request_only(rendering: Any) -> None:
     def bad(plan: RenderPlan) -> Exception | None:
         return EngineBadOutput("pictures", "NaN") if plan.seed == 1 else None
 
@@ -123,7 +139,7 @@ def test_one_bad_output_fails_its_own_request_only() -> None:
     assert isinstance(blamed, EngineBadOutput)
 
 
-def test_a_surprise_reaches_its_caller_and_the_next_request_works() -> None:
+def test_a_surprise_reaches_its_caller_and_the_next_request_works(rendering: Any) -> None:
     notes = Notes(lambda plan: ValueError("surprise") if plan.seed == 1 else None)
     notes.let.set()
     with rendering(notes) as renderer:
@@ -131,7 +147,7 @@ def test_a_surprise_reaches_its_caller_and_the_next_request_works() -> None:
         assert asyncio.run(outcome(renderer, plan(2))) == [2]
 
 
-def test_who_left_the_line_is_not_drawn() -> None:
+def test_who_left_the_line_is_not_drawn(rendering: Any) -> None:
     notes = Notes()
 
     async def many(renderer: Renderer) -> Any:
@@ -145,12 +161,12 @@ def test_who_left_the_line_is_not_drawn() -> None:
         notes.let.set()
         return await first, await third
 
-    with rendering(notes, Limits(gather=0)) as renderer:
+    with rendering(notes, Limits(at_once=1)) as renderer:
         assert asyncio.run(many(renderer)) == ([1], [3])
-    assert notes.batches == [[1], [3]]
+    assert notes.drawn == [1, 3]
 
 
-def test_a_request_is_given_up_after_its_time() -> None:
+def test_a_request_is_given_up_after_its_time(rendering: Any) -> None:
     notes = Notes()
     with rendering(notes, Limits(request=0.1)) as renderer:
         late = asyncio.run(outcome(renderer, plan(1)))
@@ -158,18 +174,60 @@ def test_a_request_is_given_up_after_its_time() -> None:
         assert "no picture within" in str(late)
 
 
-def test_an_engine_that_stays_away_fails_all_who_wait() -> None:
+def test_an_engine_that_stays_away_fails_all_who_wait(rendering: Any) -> None:
+    waits: list[float] = []
+
     class Away(InProcess):
         def wait_ready(self, timeout: float) -> None:
+            waits.append(timeout)
+            time.sleep(0.1)
             raise EngineError("triton", "is not ready")
 
-    with rendering(Notes(), keeper=Away()) as renderer:
-        gone = asyncio.run(outcome(renderer, plan(1), plan(2)))
+    with rendering(Notes(), Limits(at_once=1), keeper=Away()) as renderer:
+        gone = asyncio.run(outcome(renderer, plan(1), plan(2), plan(3)))
         assert isinstance(gone, EngineError)
         assert renderer.pending == 0
+    assert len(waits) == 1
 
 
-def test_a_closed_renderer_takes_nothing() -> None:
+def test_who_leaves_while_being_drawn_stops_the_picture_at_its_next_step(
+    tiny_bundle: Bundle, rendering: Any
+) -> None:
+    steps: list[Exception | None] = []
+    first = threading.Event()
+
+    class Stepping(Notes):
+        engine: Any
+
+        def over(self, engine: Engine) -> "Notes":
+            self.engine = engine
+            return self
+
+        def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
+            first.set()
+            assert self.let.wait(10)
+            try:
+                self.engine.check()
+            except Cancelled as error:
+                steps.append(error)
+                raise
+            raise AssertionError("the step was run")
+
+    notes = Stepping()
+
+    async def leave(renderer: Renderer) -> None:
+        asked = asyncio.create_task(renderer.render([plan(1)]))
+        await asyncio.to_thread(first.wait, 10)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        notes.let.set()
+
+    with rendering(notes) as renderer:
+        asyncio.run(leave(renderer))
+    assert len(steps) == 1
+
+
+def test_a_closed_renderer_takes_nothing(rendering: Any) -> None:
     notes = Notes()
     with rendering(notes) as renderer:
         notes.let.set()
