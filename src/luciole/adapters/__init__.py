@@ -1,0 +1,1 @@
+"""What is attached to a model and taken off again; never an edit of it."""
