@@ -10,12 +10,24 @@ from torch import Tensor
 from luciole.data.stream import Batch
 from luciole.diffusion.draws import Draws
 from luciole.diffusion.losses import Objective, Predict
+from luciole.diffusion.noise import drawn_noise
 from luciole.models.folder import pipeline
 from luciole.models.text import TextConditions
 from training.task import Task, frozen
 
 TRAINING, VALIDATION = 0, 1
 """Purposes of chance: validation never draws what training draws."""
+
+
+def telling(denoiser: Any, states: Tensor, pooled: Tensor, time_ids: Tensor) -> Predict:
+    """The denoiser with its words and sizes said: of SDXL's kind, or called like one."""
+    told = {"text_embeds": pooled, "time_ids": time_ids}
+
+    def answer(noisy: Tensor, timesteps: Tensor) -> Tensor:
+        said: Tensor = denoiser(noisy, timesteps, states, added_cond_kwargs=told).sample
+        return said
+
+    return answer
 
 
 class DiffusionTask(Task):
@@ -34,10 +46,14 @@ class DiffusionTask(Task):
         loss: Objective,
         prompts: Sequence[str],
         seed: int,
+        offset_noise: float = 0.0,
+        sample_steps: int = 16,
+        sample_guidance: float = 5.0,
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        self.denoiser, self.loss = denoiser, loss
+        self.denoiser, self.loss, self.offset_noise = denoiser, loss, offset_noise
+        self.sample_steps, self.sample_guidance = sample_steps, sample_guidance
         self.conditions, self.autoencoder = frozen(conditions), frozen(autoencoder)
         self.scheduler, self.prompts, self.seed = scheduler, list(prompts), seed
 
@@ -56,20 +72,14 @@ class DiffusionTask(Task):
         """Of each sample; a batch may bring a `mask` [n, 1, h, w] and a `weight` [n]."""
         latents: Tensor = batch["latents"]
         draws = Draws(self.seed, batch["places"], latents.device, purpose)
-        noise, timesteps = draws.normal(*latents.shape[1:]), self.loss.timesteps(draws)
+        noise = drawn_noise(draws, latents, self.offset_noise)
+        timesteps = self.loss.timesteps(draws)
         each = self.loss(self.predict(batch, draws), latents, noise, timesteps, batch.get("mask"))
         return each * batch["weight"] if "weight" in batch else each
 
     def predict(self, batch: Batch, draws: Draws) -> Predict:
         """The denoiser, told this batch's words and sizes."""
-        states, pooled = self.words(batch)
-        told = {"text_embeds": pooled, "time_ids": batch["time_ids"]}
-
-        def answer(noisy: Tensor, timesteps: Tensor) -> Tensor:
-            said: Tensor = self.denoiser(noisy, timesteps, states, added_cond_kwargs=told).sample
-            return said
-
-        return answer
+        return telling(self.denoiser, *self.words(batch), batch["time_ids"])
 
     @torch.no_grad()
     def words(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -87,8 +97,8 @@ class DiffusionTask(Task):
             prompts,
             width=size,
             height=size,
-            num_inference_steps=16,
-            guidance_scale=5.0,
+            num_inference_steps=self.sample_steps,
+            guidance_scale=self.sample_guidance,
             generator=torch.Generator().manual_seed(self.seed),
             output_type="pt",
         ).images

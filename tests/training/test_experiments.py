@@ -62,11 +62,25 @@ def few(place: str) -> list[str]:
     ]
 
 
+STUDENT = [
+    *few("latents.pictures"),
+    "task.prompts=[a girl]",
+    "task.walk=2",
+    "model.path=${out}/models/pocket",
+]
 TINY = {
     "pocket_autoencoder": [*few("pictures"), "data.train.whole_from=1", *MODEL],
     "pocket_clip": [*few("pictures"), *MODEL],
     "pocket_judge": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
     "pocket_base": [*few("latents.pictures"), "task.prompts=[a girl]", *MODEL],
+    "pocket_flow": [
+        *few("latents.pictures"),
+        "task.prompts=[a girl]",
+        *MODEL,
+        *(f"task.{part}.folder=${{out}}/models/pocket" for part in ("conditions", "autoencoder")),
+    ],
+    "pocket_student": STUDENT,
+    "pocket_student_lora": [*STUDENT, "task.lora.r=4"],
 }
 """By experiment, in the order in which they build on each other."""
 
@@ -109,6 +123,9 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_clip": folder / "text_encoder_2",
         "pocket_judge": folder.parent / "judge",
         "pocket_base": folder / "unet",
+        "pocket_flow": folder / "unet",
+        "pocket_student": folder / "unet",
+        "pocket_student_lora": folder,
     }[experiment]
     assert list(expected.glob("*.safetensors"))
     if "samples" in configuration(experiment).callbacks:
@@ -117,7 +134,13 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
 
 @pytest.mark.parametrize(
     ("experiment", "part"),
-    [("pocket_autoencoder", "vae"), ("pocket_base", "unet"), ("pocket_base", "text_encoder_2")],
+    [
+        ("pocket_autoencoder", "vae"),
+        ("pocket_base", "unet"),
+        ("pocket_base", "text_encoder_2"),
+        ("pocket_student", "unet"),
+        ("pocket_student_lora", ""),
+    ],
 )
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     experiment: str, part: str, out: Path, tmp_path: Path

@@ -2,9 +2,44 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+
+
+class SlowCopy(nn.Module):
+    """`copy ← d·copy + (1 − d)·weight` of a module's trainable weights, and what it says with them.
+
+    Its own weights move with it to a device and into a checkpoint, and never train.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        super().__init__()
+        weights = _trainable(module)
+        self.decay, self._names = decay, list(weights)
+        self.copies = nn.ParameterList(
+            nn.Parameter(weight.detach().clone(), requires_grad=False)
+            for weight in weights.values()
+        )
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take in the weights of the module as they are now."""
+        weights = _trainable(module)
+        torch._foreach_lerp_(
+            list(self.copies), [weights[name] for name in self._names], 1 - self.decay
+        )
+
+    def forward(self, module: nn.Module, *asked: Any, **told: Any) -> Any:
+        """What the module would answer with these weights in the place of its own."""
+        copies = dict(zip(self._names, self.copies, strict=True))
+        return functional_call(module, copies, asked, told)
+
+
+def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
 
 
 class Ema:
@@ -15,7 +50,7 @@ class Ema:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self._weights = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self._weights = _trainable(module)
         self.averages = {n: p.detach().clone() for n, p in self._weights.items()}
 
     @torch.no_grad()

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -58,6 +60,34 @@ def scheduler(prediction_type: str, zero_snr: bool) -> Any:
         rescale_betas_zero_snr=zero_snr,
         timestep_spacing="trailing" if zero_snr else "leading",
         steps_offset=0 if zero_snr else 1,
+    )
+
+
+def consistency_scheduler(prediction_type: str, zero_snr: bool, levels: int, scaling: float) -> Any:
+    """For a few-step student that learned on so many levels of SDXL's noise."""
+    build: Any = LCMScheduler
+    return build(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type=prediction_type,
+        rescale_betas_zero_snr=zero_snr,
+        original_inference_steps=levels,
+        timestep_scaling=scaling,
+    )
+
+
+def flow_scheduler(shift: float) -> Any:
+    """For a flow model. diffusers' SDXL pipeline cannot use its FlowMatchEuler scheduler, which
+    lacks `init_noise_sigma` and `scale_model_input`; it can use DPM-Solver along the same way.
+    """
+    build: Any = DPMSolverMultistepScheduler
+    return build(
+        num_train_timesteps=1000,
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=shift,
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from luciole.diffusion.ema import Ema
+from luciole.diffusion.ema import Ema, SlowCopy
 
 
 def test_it_is_the_exponential_sum_of_what_it_saw() -> None:
@@ -56,3 +56,17 @@ def test_a_state_of_another_module_is_refused_by_name() -> None:
     short = {name: value for name, value in ema.state_dict().items() if "bias" not in name}
     with pytest.raises(KeyError, match="bias"):
         ema.load_state_dict(short)
+
+
+def test_a_slow_copy_answers_as_the_average_of_its_module_would() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(2, 2)
+    layer.bias.requires_grad_(False)
+    first, copy = layer.weight.detach().clone(), SlowCopy(layer, decay=0.75)
+    layer.weight.data.add_(1)
+    copy.update(layer)
+    asked = torch.randn(3, 2)
+    expected = torch.nn.functional.linear(asked, first + 0.25, layer.bias)
+    torch.testing.assert_close(copy(layer, asked), expected)
+    assert len(copy.state_dict()) == 1
+    assert not any(weight.requires_grad for weight in copy.parameters())
