@@ -38,10 +38,10 @@ def train(config: DictConfig) -> Path:
         part: instantiate(config[part], _convert_="all")
         for part in ("data", "task", "logger", "callbacks")
     }
-    task, callbacks = built["task"], built["callbacks"]
+    task, callbacks = built["task"], built["callbacks"].values()
     trainer = instantiate(
         config.trainer,
-        callbacks=list(callbacks.values()),
+        callbacks=[each for each in callbacks if each is not None],
         logger=built["logger"],
         plugins=[AtomicCheckpoints()],
     )

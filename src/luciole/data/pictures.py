@@ -162,6 +162,13 @@ class Pictures:
         return cls(_drawn(shards, workers), count)
 
     @classmethod
+    def drawn(cls, count: int, folder: str, split: Split, size: int, shard: int) -> tuple[int, int]:
+        """How many shards are on disk already, and how many `draw` would want; draws nothing."""
+        place, wanted = _place(folder, split, size, shard), -(-count // shard)
+        there = sum(Shard(place, i, shard, split, size).drawn for i in range(wanted))
+        return there, wanted
+
+    @classmethod
     def draw_both_splits(
         cls, count: int, first_held_out: int, folder: str, size: int, workers: int, shard: int
     ) -> Self:

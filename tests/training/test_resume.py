@@ -1,0 +1,106 @@
+"""A run that was killed and resumed is the run that was never killed, bit for bit."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from tests.training.launch import finish, kill_somewhere, lines
+from tests.training.test_experiments import tiny
+from training.run_log import RunLog
+
+STEPS = 12
+RECIPES = {
+    "pocket_autoencoder": ["~callbacks.samples"],
+    "pocket_clip": ["+data.workers=2"],
+    "pocket_judge": [],
+    "pocket_base": ["~callbacks.samples", "model.denoiser.text_width=64"],
+}
+"""By experiment, with what else it is told here; some are run with two loader workers."""
+
+
+def configured(experiment: str, place: Path, name: str, *more: str) -> DictConfig:
+    """Twelve steps, validated every five, with a checkpoint every two."""
+    return tiny(
+        experiment,
+        place,
+        f"run={place}/runs/{name}",
+        f"models={place}/models/{name}",
+        f"trainer.max_steps={STEPS}",
+        "trainer.val_check_interval=5",
+        "trainer.log_every_n_steps=1",
+        "~callbacks.bar",
+        "+trainer.enable_progress_bar=false",
+        "callbacks.average.decay=0.9",
+        "task.learning_rate.warmup=3",
+        *more,
+    )
+
+
+def different(one: Any, other: Any, path: str = "") -> list[str]:
+    """Where two checkpoints differ, but for the times that things took."""
+    if path.endswith(("Pace/seconds", "pytorch-lightning_version")):
+        return []
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [found for key in one for found in different(one[key], other[key], f"{path}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [found for i, pair in pairs for found in different(*pair, f"{path}/{i}")]
+    if isinstance(one, torch.Tensor):
+        same = one.dtype == other.dtype and torch.equal(one, other)
+    elif isinstance(one, np.ndarray):
+        same = np.array_equal(one, other)
+    else:
+        same = bool(one == other)
+    return [] if same else [path]
+
+
+def logged(run: Path) -> list[dict[str, str]]:
+    """The rows, without how fast they came."""
+    rows = RunLog(str(run)).read()
+    return [{k: v for k, v in row.items() if k != "train/samples_per_second"} for row in rows]
+
+
+def assert_same(place: Path, one: str, other: str) -> None:
+    first, second = (
+        torch.load(place / "runs" / name / "last.ckpt", weights_only=False) for name in (one, other)
+    )
+    assert different(first, second) == []
+    assert logged(place / "runs" / one) == logged(place / "runs" / other)
+    assert [row["step"] for row in logged(place / "runs" / one)][-1] == str(STEPS - 1)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("resume")
+
+
+@pytest.mark.parametrize("experiment", RECIPES)
+def test_killed_at_a_random_step_it_ends_as_if_it_had_not_been(
+    experiment: str, place: Path, tiny_folder: Path
+) -> None:
+    names = [f"{experiment}-{kind}" for kind in ("straight", "killed")]
+    straight, killed = (configured(experiment, place, name, *RECIPES[experiment]) for name in names)
+    for name in names:
+        shutil.copytree(tiny_folder, place / "models" / name)
+    finish(straight)
+    rows = kill_somewhere(killed, STEPS - 1)
+    assert rows < lines(place / "runs" / names[0] / "metrics.csv")
+    finish(killed)
+    assert_same(place, *names)
+
+
+def test_two_ranks_with_two_loader_workers_each_end_so_too(place: Path, tiny_folder: Path) -> None:
+    names = ["ranks-straight", "ranks-killed"]
+    more = [*RECIPES["pocket_base"], "trainer=ddp", "trainer.accelerator=cpu", "+data.workers=2"]
+    straight, killed = (configured("pocket_base", place, name, *more) for name in names)
+    for name in names:
+        shutil.copytree(tiny_folder, place / "models" / name)
+    finish(straight, ranks=2)
+    kill_somewhere(killed, STEPS - 1, ranks=2)
+    finish(killed, ranks=2)
+    assert_same(place, *names)
