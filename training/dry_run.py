@@ -48,9 +48,7 @@ def memory(task: nn.Module, optimizer: float) -> Table:
     trained = sum(weight.numel() for weight in trains)
     sizes = {
         "weights": sum(p.numel() * p.element_size() for p in task.parameters()),
-        "gradients": sum(
-            p.numel() * p.element_size() for p in task.parameters() if p.requires_grad
-        ),
+        "gradients": sum(p.numel() * p.element_size() for p in trains),
         "optimizer": round(trained * optimizer),
         "moving average": 4 * trained,
     }
@@ -97,9 +95,8 @@ def caches(config: DictConfig) -> Table:
     table = _table("caches", "state")
     for key, node in _drawn(config):
         if node._target_ == DRAWN:
-            there, wanted = Pictures.drawn(
-                node.count, node.folder, node.split, node.size, node.shard
-            )
+            asked = (node.count, node.folder, node.split, node.size, node.shard)
+            there, wanted = Pictures.drawn(*asked)
             table.add_row(key, f"{there} of {wanted} shards are drawn in {node.folder}")
     for key, node in _nodes(config.data, "data"):
         folder = Path(node.get("folder") or ".")

@@ -13,16 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, Node
 from omegaconf.errors import OmegaConfBaseException
 
-ELSEWHERE = {
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--package",
-    "-p",
-}
+ELSEWHERE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
 
 
 class BadOverride(ValueError):

@@ -44,7 +44,7 @@ def start(config: DictConfig, ranks: int = 1) -> list[BaseProcess]:
 def finish(config: DictConfig, ranks: int = 1) -> None:
     """Run to the end."""
     for process in start(config, ranks):
-        process.join(200)
+        process.join(600)
         assert process.exitcode == 0
 
 
@@ -56,7 +56,7 @@ def kill_somewhere(config: DictConfig, rows: int, ranks: int = 1) -> int:
     processes = start(config, ranks)
     metrics, last = Path(config.run) / "metrics.csv", Path(config.run) / "last.ckpt"
     wanted = random.randint(2, rows)
-    end = time.monotonic() + 200
+    end = time.monotonic() + 600
     while not (last.exists() and metrics.exists() and lines(metrics) >= wanted):
         assert time.monotonic() < end
         assert all(process.is_alive() for process in processes)
