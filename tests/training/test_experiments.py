@@ -2,16 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from training.__main__ import CONF, train
+from training.run import resolved
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers:UserWarning",
@@ -68,6 +70,30 @@ STUDENT = [
     "task.walk=2",
     "model.path=${out}/models/pocket",
 ]
+IDENTITY = [
+    *few("latents.pictures"),
+    "model.path=${out}/models/pocket",
+    "task.image_encoder.folder=${out}/models/image_encoder",
+    "task.prompts=[a girl]",
+    "task.sample_steps=1",
+    "task.judged=2",
+]
+CONTROL = [
+    *few("latents.pictures"),
+    "model.path=${out}/models/pocket",
+    "task.control.embedding=[4,4,4,4]",
+    "task.sample_steps=1",
+    "task.measured=2",
+]
+STYLE = [
+    "data.train.style.latents.pictures.count=8",
+    "data.train.style.latents.pictures.shard=8",
+    "data.held_out.latents.pictures.count=8",
+    "task.prompts=[a girl]",
+    "task.sample_steps=1",
+    "model.path=${out}/models/pocket",
+]
+STYLES = ("ink", "watercolour", "pixel", "neon_night", "pastel", "engraving")
 TINY = {
     "pocket_autoencoder": [*few("pictures"), "data.train.whole_from=1", *MODEL],
     "pocket_clip": [*few("pictures"), *MODEL],
@@ -81,8 +107,18 @@ TINY = {
     ],
     "pocket_student": STUDENT,
     "pocket_student_lora": [*STUDENT, "task.lora.r=4"],
+    "pocket_identity": IDENTITY,
+    "pocket_estimator": [*few("pictures"), "task.estimator.widths=[8,8,8]"],
+    "pocket_control_pose": CONTROL,
+    "pocket_control_depth": CONTROL,
+    **{f"pocket_style_{style}": STYLE for style in STYLES},
 }
 """By experiment, in the order in which they build on each other."""
+FOR_GPUS = {
+    "sdxl_identity": ["model.path=sdxl", "task.image_encoder.folder=eye"],
+    "sdxl_control": ["model.path=sdxl", "data.train.control=pose"],
+}
+"""Of a size, and on weights, that are not at hand: these are composed and not run."""
 
 
 def configuration(experiment: str, *overrides: str) -> DictConfig:
@@ -101,10 +137,27 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_experiment_has_its_place_in_this_test() -> None:
-    assert {file.stem for file in (CONF / "experiment").glob("*.yaml")} == set(TINY)
+    assert {file.stem for file in (CONF / "experiment").glob("*.yaml")} == {*TINY, *FOR_GPUS}
 
 
-@pytest.mark.parametrize("experiment", TINY)
+@pytest.mark.parametrize("experiment", FOR_GPUS)
+def test_those_for_gpus_are_complete_and_name_what_there_is(experiment: str) -> None:
+    config = resolved(configuration(experiment, *FOR_GPUS[experiment]))
+    targets = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            targets.add(node.get("_target_"))
+        for each in node.values() if isinstance(node, dict) else node:
+            if isinstance(each, dict | list):
+                walk(each)
+
+    walk(OmegaConf.to_container(config, throw_on_missing=True))
+    for target in targets - {None}:
+        assert callable(get_object(target))
+
+
+@pytest.mark.parametrize("experiment", [*TINY, *FOR_GPUS])
 def test_it_begins_with_what_it_is_for(experiment: str) -> None:
     lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
     assert lines[0] == "# @package _global_"
@@ -126,6 +179,13 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_flow": folder / "unet",
         "pocket_student": folder / "unet",
         "pocket_student_lora": folder,
+        "sdxl_base": folder / "unet",
+        "sdxl_student": folder,
+        "pocket_identity": folder / "image_encoder",
+        "pocket_estimator": folder.parent / "estimator",
+        "pocket_control_pose": folder,
+        "pocket_control_depth": folder,
+        **{f"pocket_style_{style}": folder for style in STYLES},
     }[experiment]
     assert list(expected.glob("*.safetensors"))
     if "samples" in configuration(experiment).callbacks:
