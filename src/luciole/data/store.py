@@ -1,0 +1,100 @@
+"""Vectors on disk by the hash of all that they were made from: a changed cause finds nothing."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.bytes_]
+_ENTRY = np.dtype([("key", "S16"), ("offset", "<i8"), ("length", "<i8")])
+
+
+def key_of(*causes: str | bytes) -> bytes:
+    """16 bytes of SHA-256."""
+    digest = hashlib.sha256()
+    for cause in causes:
+        data = cause.encode() if isinstance(cause, str) else cause
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()[:16]
+
+
+class Store:
+    """Packs of many vectors each, memory-mapped; a pack is written whole or not at all.
+
+    A pack's index is renamed into place after its values, so what has an index is complete.
+    Several processes may write: packs of the same keys have the same name.
+    """
+
+    def __init__(self, folder: Path, dtype: Any) -> None:
+        self.folder, self._dtype = folder, np.dtype(dtype)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._packs: list[NDArray[Any]] = []
+        self._index = np.empty(0, [*_ENTRY.descr, ("pack", "<i4")])
+        for index in sorted(folder.glob("*.index.npy")):
+            self._open(index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path, Any]]:
+        """Another process maps the files anew; slots stay valid only where no pack was added."""
+        return Store, (self.folder, self._dtype)
+
+    @property
+    def keys(self) -> Keys:
+        """Of all slots."""
+        keys: Keys = self._index["key"]
+        return keys
+
+    def find(self, keys: Keys) -> NDArray[np.int64]:
+        """The slot of each key; -1 where there is none."""
+        if not len(self):
+            return np.full(len(keys), -1)
+        order = np.argsort(self.keys, kind="stable")
+        places = np.searchsorted(self.keys, keys, sorter=order)
+        slots = order[np.minimum(places, len(order) - 1)]
+        return np.where(self.keys[slots] == keys, slots, -1)
+
+    def read(self, slot: int) -> NDArray[Any]:
+        """One vector, still on disk."""
+        entry = self._index[slot]
+        values = self._packs[entry["pack"]]
+        part: NDArray[Any] = values[entry["offset"] : entry["offset"] + entry["length"]]
+        return part
+
+    def add(self, keys: Sequence[bytes], vectors: Sequence[NDArray[Any]]) -> None:
+        """One pack more; its slots follow those that are there."""
+        lengths = np.array([vector.size for vector in vectors], np.int64)
+        index = np.zeros(len(keys), _ENTRY)
+        index["key"], index["length"] = keys, lengths
+        index["offset"] = np.cumsum(lengths) - lengths
+        name = hashlib.sha256(b"".join(keys)).hexdigest()[:24]
+        flat = np.concatenate([vector.ravel() for vector in vectors]).astype(self._dtype)
+        _save(self.folder / f"{name}.values.npy", flat)
+        _save(self.folder / f"{name}.index.npy", index)
+        self._open(self.folder / f"{name}.index.npy")
+
+    def _open(self, file: Path) -> None:
+        values = file.with_name(file.name.replace(".index.", ".values."))
+        entries = np.load(file)
+        index = np.empty(len(entries), self._index.dtype)
+        for name in ("key", "offset", "length"):
+            index[name] = entries[name]
+        index["pack"] = len(self._packs)
+        self._packs.append(np.load(values, mmap_mode="r"))
+        if self._packs[-1].dtype != self._dtype or len(self._packs[-1]) != entries["length"].sum():
+            raise ValueError(f"{values}: not what {file.name} says; remove both")
+        self._index = np.concatenate([self._index, index])
+
+
+def _save(file: Path, values: NDArray[Any]) -> None:
+    part = file.with_suffix(f".{os.getpid()}.tmp")
+    with part.open("wb") as out:
+        np.save(out, values)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
