@@ -8,8 +8,11 @@ from typing import Any, Self
 import torch
 from diffusers.models.attention_processor import (
     AttnProcessor,
+    AttnProcessor2_0,
     IPAdapterAttnProcessor,
     IPAdapterAttnProcessor2_0,
+    IPAdapterXFormersAttnProcessor,
+    XFormersAttnProcessor,
 )
 from diffusers.models.embeddings import (
     ImageProjection,
@@ -25,6 +28,11 @@ TOKENS = 4
 """Of the base kind; the layout has no room to say another number."""
 HEAD_WIDTH = 64
 """Of the resampler; its number of heads follows from its width."""
+_KERNELS = {
+    AttnProcessor: IPAdapterAttnProcessor,
+    AttnProcessor2_0: IPAdapterAttnProcessor2_0,
+    XFormersAttnProcessor: IPAdapterXFormersAttnProcessor,
+}
 _PLUS_NAMES = (
     (r"^layers\.(\d+)\.ln([01])\.", lambda m: f"layers.{m[1]}.0.norm{int(m[2]) + 1}."),
     (r"^layers\.(\d+)\.attn\.to_out\.0\.", r"layers.\1.0.to_out."),
@@ -201,8 +209,9 @@ def _cross_attentions(denoiser: Any) -> Iterator[tuple[str, Any]]:
 
 def _beside(layer: Any, tokens: int) -> Any:
     """The processor with room for a picture: of the same kernel as the layer's own."""
-    plain = type(layer.processor) is AttnProcessor
-    build: Any = IPAdapterAttnProcessor if plain else IPAdapterAttnProcessor2_0
+    build: Any = _KERNELS.get(type(layer.processor))
+    if build is None:
+        raise ValueError(f"identity: no place beside {type(layer.processor).__name__}")
     processor = build(layer.to_k.out_features, layer.to_k.in_features, num_tokens=(tokens,))
     processor.to_k_ip[0].weight.data.copy_(layer.to_k.weight)
     nn.init.zeros_(processor.to_v_ip[0].weight)

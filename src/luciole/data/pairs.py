@@ -176,11 +176,21 @@ class Pairs(Pictures):
         """Draw what is not yet under `folder`; shards of a smaller `count` are kept."""
         if size % CELL:
             raise ValueError(f"size: {size} pixels are not a multiple of {CELL}")
-        place = Path(folder) / f"{_version()}-pairs-{split}-{size}-{shard}"
-        place.mkdir(parents=True, exist_ok=True)
-        shards = [PairShard(place, i, shard, split, size) for i in range(-(-count // shard))]
+        shards = _shards(count, folder, split, size, shard)
+        shards[0].folder.mkdir(parents=True, exist_ok=True)
         draw_missing(shards, workers)
         return cls(shards, count)
+
+    @classmethod
+    def drawn(cls, count: int, folder: str, split: Split, size: int, shard: int) -> tuple[int, int]:
+        """How many shards are on disk already, and how many `draw` would want; draws nothing."""
+        shards = _shards(count, folder, split, size, shard)
+        return sum(one.drawn for one in shards), len(shards)
+
+
+def _shards(count: int, folder: str, split: Split, size: int, shard: int) -> list[PairShard]:
+    place = Path(folder) / f"{_version()}-pairs-{split}-{size}-{shard}"
+    return [PairShard(place, i, shard, split, size) for i in range(-(-count // shard))]
 
 
 def draw_missing(shards: Sequence[Any], workers: int) -> None:
