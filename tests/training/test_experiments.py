@@ -86,9 +86,9 @@ CONTROL = [
     "task.measured=2",
 ]
 STYLE = [
-    "data.train.style.latents.pictures.count=8",
-    "data.train.style.latents.pictures.shard=8",
-    "data.held_out.latents.pictures.count=8",
+    "data.train.style.source.latents.pictures.count=8",
+    "data.train.style.source.latents.pictures.shard=8",
+    "data.held_out.source.latents.pictures.count=8",
     "task.prompts=[a girl]",
     "task.sample_steps=1",
     "model.path=${out}/models/pocket",
@@ -115,6 +115,11 @@ TINY = {
 }
 """By experiment, in the order in which they build on each other."""
 FOR_GPUS = {
+    "sdxl_style": [
+        "model.path=sdxl",
+        "task.card.name=fog",
+        "data.train.source.album.records.folder=pictures",
+    ],
     "sdxl_identity": ["model.path=sdxl", "task.image_encoder.folder=eye"],
     "sdxl_control": ["model.path=sdxl", "data.train.control=pose"],
 }

@@ -38,9 +38,9 @@ TINY = [
     "task.learning_rate.warmup=1",
 ]
 STYLE = [
-    "data.train.style.latents.pictures.count=8",
-    "data.train.style.latents.pictures.shard=8",
-    "data.held_out.latents.pictures.count=8",
+    "data.train.style.source.latents.pictures.count=8",
+    "data.train.style.source.latents.pictures.shard=8",
+    "data.held_out.source.latents.pictures.count=8",
     "task.lora.rank=2",
 ]
 

@@ -39,15 +39,12 @@ class StyledShard(Shard):
 
 
 class StyledPictures(Pictures):
-    """Pictures in a manner; every wording begins with the trigger word, so it is never cut off."""
-
-    trigger: str
+    """Pictures in a manner, with the words of the plain ones."""
 
     @classmethod
     def in_manner(
         cls,
         manner: str,
-        trigger: str,
         count: int,
         folder: str,
         split: Split,
@@ -56,8 +53,6 @@ class StyledPictures(Pictures):
         shard: int,
     ) -> Self:
         """Draw what is not yet under `folder`, both plain and in the manner."""
-        if not trigger.strip():
-            raise ValueError("trigger: a style needs a word that calls it")
         plain = Pictures.draw(count, folder, split, size, workers, shard)
         shards = [
             StyledShard(file.parent, index, shard, split, size, manner)
@@ -66,13 +61,44 @@ class StyledPictures(Pictures):
         for one in shards:
             if not one.drawn:
                 one.draw()
-        styled = cls(shards, count)
-        styled.trigger = trigger
-        return styled
+        return cls(shards, count)
 
-    def captions(self, row: int) -> list[str]:
-        """The plain wordings after the trigger word."""
-        return [f"{self.trigger}, {caption}" for caption in super().captions(row)]
+
+class Called:
+    """Another source's rows, a trigger word before their words; empty words stay empty.
+
+    It comes first so that the end of the text encoders' window never cuts it off.
+    """
+
+    def __init__(self, source: Source, trigger: str) -> None:
+        if not trigger.strip():
+            raise ValueError("trigger: a style needs a word that calls it")
+        self.source, self.trigger = source, trigger
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def provenance(self) -> dict[str, Any]:
+        """The source's."""
+        return self.source.provenance()
+
+    def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
+        """What the source gives."""
+        batch = self.source.gather(rows, chances, step)
+        words = [caption and f"{self.trigger}, {caption}" for caption in batch["captions"]]
+        return {**batch, "captions": words}
+
+
+class CalledInBuckets(Called):
+    """The same where rows differ in shape."""
+
+    source: Any
+
+    @property
+    def groups(self) -> NDArray[np.integer]:
+        """The source's."""
+        groups: NDArray[np.integer] = self.source.groups
+        return groups
 
 
 class WithPrior:
