@@ -1,0 +1,38 @@
+"""Shipped adapters are what was trained, in half precision, and small."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from luciole.adapters.control import control_net
+from luciole.adapters.identity import IdentityAdapter
+from luciole.models.folder import load_denoiser
+from luciole.models.vision import image_encoder
+from training import ship_adapters as shipping
+from training.identity import WEIGHTS
+
+
+@pytest.mark.parametrize("kind", ["identity", "depth"])
+def test_the_weights_are_the_same_in_fp16(
+    kind: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denoiser, trained = load_denoiser(str(tiny_folder)), tmp_path / "trained"
+    if kind == "identity":
+        eye = image_encoder(32, 8, 24, 1, 2, 32, "gelu", 20)
+        IdentityAdapter.base(denoiser, eye).save(trained / WEIGHTS, half=False, metadata={})
+    else:
+        control_net(denoiser, (4, 4, 8, 8), words=False).save_pretrained(trained)
+    to = tmp_path / "shipped"
+    command = ["ship_adapters", kind, str(trained), "--base", str(tiny_folder), "--to", str(to)]
+    monkeypatch.setattr(sys, "argv", command)
+    shipping.main()
+    name = next(trained.glob("*.safetensors")).name
+    old, new = load_file(trained / name), load_file(to / name)
+    assert old.keys() == new.keys()
+    assert all(torch.equal(new[key], old[key].half()) for key in old)
+    monkeypatch.setattr(shipping, "LIMIT", 1000)
+    with pytest.raises(ValueError, match="more than 1,000"):
+        shipping.main()
