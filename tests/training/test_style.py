@@ -13,6 +13,7 @@ from peft import LoraConfig
 from safetensors import safe_open
 from torch import Tensor
 
+from luciole.adapters.lora import ATTENTION
 from luciole.data.stream import Stream
 from luciole.diffusion.draws import Draws
 from luciole.models.folder import load_pipeline
@@ -172,8 +173,8 @@ def test_the_first_losses_of_style_are_those_of_a_plain_loop(tiny_folder: Path, 
         return [weight for weight in unet.parameters() if weight.requires_grad]
 
     torch.manual_seed(3)
-    attention = r"task.lora.targets.unet=['.*\\.attn\\d\\.to_(q|k|v|out\\.0)']"
-    config = style(tiny_folder, out, attention, "data.train.weight=0.5", "trainer.max_steps=20")
+    config = style(tiny_folder, out, "data.train.weight=0.5", "trainer.max_steps=20")
+    config.task.lora.targets.unet = list(ATTENTION)
     task = instantiate(config.task, _convert_="all")
     start = {
         name: weight.detach().clone()

@@ -31,6 +31,8 @@ from luciole.adapters.lora_file import (
 )
 from luciole.models.folder import load_pipeline
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 TARGETS = {
     "unet": [
         *ATTENTION,
@@ -207,8 +209,8 @@ def spoil_extra(tensors: dict[str, Tensor]) -> str:
 
 
 def spoil_name(tensors: dict[str, Tensor]) -> str:
-    key = next(key for key in tensors if "to_q" in key or "q_proj" in key)
-    tensors[key.replace("to_q", "to_w")] = tensors.pop(key)
+    for key in [key for key in tensors if "to_q" in key]:
+        tensors[key.replace("to_q", "to_w")] = tensors.pop(key)
     return "to_w"
 
 
