@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.bytes_]
+_VALUES, _INDEX = ".values.npy", ".index.npy"
 _ENTRY = np.dtype([("key", "S16"), ("offset", "<i8"), ("length", "<i8")])
 
 
@@ -29,20 +30,22 @@ class Store:
     Several processes may write: packs of the same keys have the same name.
     """
 
-    def __init__(self, folder: Path, dtype: Any) -> None:
+    def __init__(self, folder: Path, dtype: Any, packs: Sequence[str] | None = None) -> None:
         self.folder, self._dtype = folder, np.dtype(dtype)
+        self._names: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._packs: list[NDArray[Any]] = []
         self._index = np.empty(0, [*_ENTRY.descr, ("pack", "<i4")])
-        for index in sorted(folder.glob("*.index.npy")):
-            self._open(index)
+        there = sorted(file.name.removesuffix(_INDEX) for file in folder.glob(f"*{_INDEX}"))
+        for name in there if packs is None else packs:
+            self._open(name)
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[Path, Any]]:
-        """Another process maps the files anew; slots stay valid only where no pack was added."""
-        return Store, (self.folder, self._dtype)
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path, Any, list[str]]]:
+        """Another process maps the same packs in the same order: slots stay what they are."""
+        return Store, (self.folder, self._dtype, self._names)
 
     @property
     def keys(self) -> Keys:
@@ -74,21 +77,22 @@ class Store:
         index["offset"] = np.cumsum(lengths) - lengths
         name = hashlib.sha256(b"".join(keys)).hexdigest()[:24]
         flat = np.concatenate([vector.ravel() for vector in vectors]).astype(self._dtype)
-        _save(self.folder / f"{name}.values.npy", flat)
-        _save(self.folder / f"{name}.index.npy", index)
-        self._open(self.folder / f"{name}.index.npy")
+        _save(self.folder / f"{name}{_VALUES}", flat)
+        _save(self.folder / f"{name}{_INDEX}", index)
+        self._open(name)
 
-    def _open(self, file: Path) -> None:
-        values = file.with_name(file.name.replace(".index.", ".values."))
-        entries = np.load(file)
+    def _open(self, name: str) -> None:
+        values = self.folder / f"{name}{_VALUES}"
+        entries = np.load(self.folder / f"{name}{_INDEX}")
         index = np.empty(len(entries), self._index.dtype)
-        for name in ("key", "offset", "length"):
-            index[name] = entries[name]
+        for field in ("key", "offset", "length"):
+            index[field] = entries[field]
         index["pack"] = len(self._packs)
         self._packs.append(np.load(values, mmap_mode="r"))
         if self._packs[-1].dtype != self._dtype or len(self._packs[-1]) != entries["length"].sum():
-            raise ValueError(f"{values}: not what {file.name} says; remove both")
+            raise ValueError(f"{values}: not what its index says; remove both")
         self._index = np.concatenate([self._index, index])
+        self._names.append(name)
 
 
 def _save(file: Path, values: NDArray[Any]) -> None:

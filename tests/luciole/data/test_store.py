@@ -29,6 +29,18 @@ def test_what_was_added_is_found_again_in_any_order(tmp_path: Path) -> None:
             assert np.array_equal(there.read(int(slot)), VECTORS[9 - i])
 
 
+def test_slots_mean_the_same_in_another_process(tmp_path: Path) -> None:
+    store = Store(tmp_path, np.float16)
+    for i in range(9):
+        store.add(KEYS[i : i + 1], VECTORS[i : i + 1])
+    there = pickle.dumps(store)
+    store.add(KEYS[9:], VECTORS[9:])
+    elsewhere = pickle.loads(there)  # noqa: S301
+    assert len(elsewhere) == 9
+    for slot in range(9):
+        assert np.array_equal(elsewhere.read(slot), VECTORS[slot])
+
+
 def test_causes_do_not_run_together() -> None:
     assert key_of("a", "bc") != key_of("ab", "c")
     assert key_of("a", b"bc") == key_of("a", "bc")
@@ -58,5 +70,5 @@ def test_a_pack_that_was_broken_off_is_not_there(
 
 def test_a_pack_of_another_precision_or_length_is_named(tmp_path: Path) -> None:
     Store(tmp_path, np.float16).add(KEYS, VECTORS)
-    with pytest.raises(ValueError, match=r"values\.npy: not what .*index\.npy says; remove both"):
+    with pytest.raises(ValueError, match=r"values\.npy: not what its index says; remove both"):
         Store(tmp_path, np.float32)
