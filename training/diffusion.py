@@ -71,11 +71,16 @@ class DiffusionTask(Task):
     def losses(self, batch: Batch, purpose: int) -> Float[Tensor, " n"]:
         """Of each sample; a batch may bring a `mask` [n, 1, h, w] and a `weight` [n]."""
         latents: Tensor = batch["latents"]
-        draws = Draws(self.seed, batch["places"], latents.device, purpose)
+        draws = self.draws(batch, purpose)
         noise = drawn_noise(draws, latents, self.offset_noise)
         timesteps = self.loss.timesteps(draws)
         each = self.loss(self.predict(batch, draws), latents, noise, timesteps, batch.get("mask"))
         return each * batch["weight"] if "weight" in batch else each
+
+    def draws(self, batch: Batch, purpose: int) -> Draws:
+        """The chance of these samples; validation's timesteps are spread evenly over all."""
+        device = batch["latents"].device
+        return Draws(self.seed, batch["places"], device, purpose, even=purpose == VALIDATION)
 
     def predict(self, batch: Batch, draws: Draws) -> Predict:
         """The denoiser, told this batch's words and sizes."""

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from luciole.data.stream import Batch
 from luciole.diffusion.consistency import ConsistencyLoss
-from luciole.diffusion.draws import Draws
 from luciole.diffusion.ema import SlowCopy
 from luciole.diffusion.losses import Predict
 from luciole.diffusion.noise import drawn_noise
@@ -52,7 +51,7 @@ class DistillTask(DiffusionTask):
     def losses(self, batch: Batch, purpose: int) -> Float[Tensor, " n"]:
         """Of each sample; a batch may bring a `mask` [n, 1, h, w] and a `weight` [n]."""
         latents: Tensor = batch["latents"]
-        draws = Draws(self.seed, batch["places"], latents.device, purpose)
+        draws = self.draws(batch, purpose)
         noise = drawn_noise(draws, latents, self.offset_noise)
         timesteps, scales = self.consistency.timesteps(draws), self.consistency.scales(draws)
         words = self.words(batch)

@@ -17,7 +17,7 @@ class SlowCopy(nn.Module):
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         super().__init__()
-        weights = _trainable(module)
+        weights = trainable(module)
         self.decay, self._names = decay, list(weights)
         self.copies = nn.ParameterList(
             nn.Parameter(weight.detach().clone(), requires_grad=False)
@@ -27,7 +27,7 @@ class SlowCopy(nn.Module):
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Take in the weights of the module as they are now."""
-        weights = _trainable(module)
+        weights = trainable(module)
         torch._foreach_lerp_(
             list(self.copies), [weights[name] for name in self._names], 1 - self.decay
         )
@@ -38,7 +38,8 @@ class SlowCopy(nn.Module):
         return functional_call(module, copies, asked, told)
 
 
-def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Its weights that learn, by name."""
     return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
 
 
@@ -50,7 +51,7 @@ class Ema:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self._weights = _trainable(module)
+        self._weights = trainable(module)
         self.averages = {n: p.detach().clone() for n, p in self._weights.items()}
 
     @torch.no_grad()

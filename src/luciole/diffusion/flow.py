@@ -31,10 +31,10 @@ class FlowMatchingLoss(nn.Module):
 
     def timesteps(self, draws: Draws) -> Float[Tensor, " n"]:
         """In 0..steps, not whole."""
-        if self.deviation is None:
-            sigmas = draws.uniform()
-        else:
-            sigmas = torch.sigmoid(self.mean + self.deviation * draws.normal())
+        sigmas = draws.uniform()
+        if self.deviation is not None:
+            normal = torch.special.ndtri(sigmas.clamp(1e-6, 1 - 1e-6))
+            sigmas = torch.sigmoid(self.mean + self.deviation * normal)
         return self.steps * self.shift * sigmas / (1 + (self.shift - 1) * sigmas)
 
     def forward(

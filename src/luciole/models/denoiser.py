@@ -1,10 +1,13 @@
 """SDXL's denoiser in any size."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from diffusers.utils import is_xformers_available
+
+AttentionKernel = Literal["matmul", "sdpa", "xformers"]
 
 
 def denoiser(
@@ -18,6 +21,8 @@ def denoiser(
     pooled_width: int,
     time_ids_width: int,
     norm_num_groups: int,
+    attention_kernel: AttentionKernel = "matmul",
+    gradient_checkpointing: bool = False,
 ) -> Any:
     """UNet2DConditionModel; `attention` counts each level's transformer layers, 0 for none.
 
@@ -43,7 +48,34 @@ def denoiser(
         projection_class_embeddings_input_dim=pooled_width + 6 * time_ids_width,
         norm_num_groups=norm_num_groups,
     )
-    return use_matmul_attention(model)
+    return prepared(model, attention_kernel, gradient_checkpointing)
+
+
+def prepared(model: Any, attention_kernel: AttentionKernel, gradient_checkpointing: bool) -> Any:
+    """The model with its way to compute; none of them changes what it computes.
+
+    `matmul` is best on CPUs, `sdpa` on GPUs. Checkpointing computes each block again in the
+    backward pass instead of keeping it in memory. Raises ValueError for a kernel that is unknown
+    or not installed.
+    """
+    match attention_kernel:
+        case "matmul":
+            use_matmul_attention(model)
+        case "sdpa":
+            model.set_attn_processor(AttnProcessor2_0())
+        case "xformers":
+            if not is_xformers_available():
+                raise ValueError(
+                    "attention_kernel: xformers is not installed; pip install xformers or take sdpa"
+                )
+            model.enable_xformers_memory_efficient_attention()
+        case _:
+            raise ValueError(
+                f"attention_kernel: {attention_kernel!r} is none of matmul, sdpa, xformers"
+            )
+    if gradient_checkpointing:
+        model.enable_gradient_checkpointing()
+    return model
 
 
 def use_matmul_attention(model: Any) -> Any:

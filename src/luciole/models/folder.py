@@ -15,7 +15,7 @@ from diffusers import (
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from luciole.models.denoiser import use_matmul_attention as attend_by_matmul
+from luciole.models.denoiser import AttentionKernel, prepared
 from luciole.models.text import TextConditions, use_matmul_attention
 from luciole.models.tokenizer import save_tokenizer
 
@@ -23,15 +23,18 @@ from luciole.models.tokenizer import save_tokenizer
 def load_autoencoder(folder: str) -> Any:
     """`vae/` of a folder, in fp32."""
     model: Any = AutoencoderKL
-    return model.from_pretrained(_present(folder, "vae"), dtype=torch.float32)
+    return _whole(model, _present(folder, "vae"), torch_dtype=torch.float32)
 
 
-def load_denoiser(folder: str) -> Any:
+def load_denoiser(
+    folder: str,
+    attention_kernel: AttentionKernel = "matmul",
+    gradient_checkpointing: bool = False,
+) -> Any:
     """`unet/` of a folder, in fp32, to go on training from."""
     model: Any = UNet2DConditionModel
-    return attend_by_matmul(
-        model.from_pretrained(_present(folder, "unet"), torch_dtype=torch.float32)
-    )
+    loaded = _whole(model, _present(folder, "unet"), torch_dtype=torch.float32)
+    return prepared(loaded, attention_kernel, gradient_checkpointing)
 
 
 def load_conditions(folder: str) -> TextConditions:
@@ -42,7 +45,7 @@ def load_conditions(folder: str) -> TextConditions:
         CLIPTokenizer.from_pretrained(_present(folder, "tokenizer")),
         CLIPTokenizer.from_pretrained(_present(folder, "tokenizer_2")),
         *(
-            use_matmul_attention(model.from_pretrained(_present(folder, name), dtype=torch.float32))
+            use_matmul_attention(_whole(model, _present(folder, name), dtype=torch.float32))
             for model, name in ((first, "text_encoder"), (second, "text_encoder_2"))
         ),
     )
@@ -126,6 +129,27 @@ def save_folder(parts: Any, folder: Path, half: bool) -> None:
 def _halve(file: Path) -> None:
     tensors = {name: weight.half() for name, weight in load_file(file).items()}
     save_file(tensors, file, metadata={"format": "pt"})
+
+
+def _whole(model: Any, path: Path, **how: Any) -> Any:
+    """The model; ValueError names file and key where one is missing, extra or of another shape.
+
+    The libraries would fill in what is missing by chance, and only warn.
+    """
+    file = next(iter(sorted(path.glob("*.safetensors"))), path)
+    try:
+        loaded, found = model.from_pretrained(path, output_loading_info=True, **how)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{file}: does not fit config.json beside it: {error}") from error
+    for kind, told in (
+        ("missing_keys", "is missing"),
+        ("unexpected_keys", "has no place in this model"),
+        ("mismatched_keys", "has another shape than config.json says"),
+    ):
+        if found[kind]:
+            key = min(map(str, found[kind]))
+            raise ValueError(f"{file}: {key} {told}; take weights of this architecture")
+    return loaded
 
 
 def _present(folder: str, part: str) -> Path:
