@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def key_of(*causes: str | bytes) -> bytes:
 
 
 class Store:
-    """Packs of many vectors each, memory-mapped; a pack is written whole or not at all.
+    """Packs of many vectors each, memory-mapped with their index; a pack is written whole or not.
 
     A pack's index is renamed into place after its values, so what has an index is complete.
     Several processes may write: packs of the same keys have the same name.
@@ -34,14 +35,15 @@ class Store:
         self.folder, self._dtype = folder, np.dtype(dtype)
         self._names: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
-        self._packs: list[NDArray[Any]] = []
-        self._index = np.empty(0, [*_ENTRY.descr, ("pack", "<i4")])
+        self._indices: list[NDArray[Any]] = []
+        self._values: list[NDArray[Any]] = []
+        self._firsts = [0]
         there = sorted(file.name.removesuffix(_INDEX) for file in folder.glob(f"*{_INDEX}"))
         for name in there if packs is None else packs:
             self._open(name)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return self._firsts[-1]
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path, Any, list[str]]]:
         """Another process maps the same packs in the same order: slots stay what they are."""
@@ -50,23 +52,25 @@ class Store:
     @property
     def keys(self) -> Keys:
         """Of all slots."""
-        keys: Keys = self._index["key"]
-        return keys
+        parts: list[Keys] = [index["key"] for index in self._indices]
+        return np.concatenate([np.empty(0, "S16"), *parts])
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
         """The slot of each key; -1 where there is none."""
         if not len(self):
             return np.full(len(keys), -1)
-        order = np.argsort(self.keys, kind="stable")
-        places = np.searchsorted(self.keys, keys, sorter=order)
+        there = self.keys
+        order = np.argsort(there, kind="stable")
+        places = np.searchsorted(there, keys, sorter=order)
         slots = order[np.minimum(places, len(order) - 1)]
-        return np.where(self.keys[slots] == keys, slots, -1)
+        return np.where(there[slots] == keys, slots, -1)
 
     def read(self, slot: int) -> NDArray[Any]:
         """One vector, still on disk."""
-        entry = self._index[slot]
-        values = self._packs[entry["pack"]]
-        part: NDArray[Any] = values[entry["offset"] : entry["offset"] + entry["length"]]
+        pack = bisect_right(self._firsts, slot) - 1
+        entry = self._indices[pack][slot - self._firsts[pack]]
+        end = entry["offset"] + entry["length"]
+        part: NDArray[Any] = self._values[pack][entry["offset"] : end]
         return part
 
     def add(self, keys: Sequence[bytes], vectors: Sequence[NDArray[Any]]) -> None:
@@ -82,16 +86,14 @@ class Store:
         self._open(name)
 
     def _open(self, name: str) -> None:
-        values = self.folder / f"{name}{_VALUES}"
-        entries = np.load(self.folder / f"{name}{_INDEX}")
-        index = np.empty(len(entries), self._index.dtype)
-        for field in ("key", "offset", "length"):
-            index[field] = entries[field]
-        index["pack"] = len(self._packs)
-        self._packs.append(np.load(values, mmap_mode="r"))
-        if self._packs[-1].dtype != self._dtype or len(self._packs[-1]) != entries["length"].sum():
-            raise ValueError(f"{values}: not what its index says; remove both")
-        self._index = np.concatenate([self._index, index])
+        file = self.folder / f"{name}{_VALUES}"
+        index = np.load(self.folder / f"{name}{_INDEX}", mmap_mode="r")
+        values = np.load(file, mmap_mode="r")
+        if values.dtype != self._dtype or len(values) != index["length"].sum():
+            raise ValueError(f"{file}: not what its index says; remove both")
+        self._indices.append(index)
+        self._values.append(values)
+        self._firsts.append(self._firsts[-1] + len(index))
         self._names.append(name)
 
 
