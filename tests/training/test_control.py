@@ -85,7 +85,8 @@ def plain_losses(folder: Path, stream: Stream) -> list[float]:
     torch.manual_seed(0)
     net: Any = ControlNetModel
     control = net.from_unet(pipe.unet, conditioning_embedding_out_channels=EMBEDDING).train()
-    noises = DDPMScheduler(
+    build: Any = DDPMScheduler
+    noises = build(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",

@@ -23,7 +23,7 @@ from luciole.storyworld import ATTRIBUTES
 from training.identity import WEIGHTS, IdentityTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-KINDS = {
+KINDS: dict[str, Any] = {
     "base": IdentityAdapter.base,
     "plus": partial(IdentityAdapter.plus, tokens=3, width=64),
 }
@@ -66,7 +66,8 @@ def test_only_the_adapter_learns_and_the_loss_falls(
     task = task_on(tiny_folder, kind)
     learns = {id(weight) for weight in task.parameters() if weight.requires_grad}
     assert learns == {id(weight) for weight in task.adapter.parameters()}
-    optimizer = task.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
+    configured: Any = task.configure_optimizers()
+    optimizer = configured["optimizer"]
     losses = []
     for _ in range(6):
         loss = task.training_step(batch, 0)
@@ -81,7 +82,8 @@ def test_only_the_adapter_learns_and_the_loss_falls(
 def test_diffusers_opens_what_it_writes(kind: str, tiny_folder: Path, tmp_path: Path) -> None:
     task = task_on(tiny_folder, kind)
     task.write(tmp_path)
-    pipe: Any = StableDiffusionXLPipeline.from_pretrained(tiny_folder)
+    build: Any = StableDiffusionXLPipeline
+    pipe = build.from_pretrained(tiny_folder)
     pipe.load_ip_adapter(str(tmp_path), subfolder="", weight_name=WEIGHTS)
     theirs = pipe.unet.encoder_hid_proj.image_projection_layers[0].state_dict()
     ours = task.adapter.image_projection.state_dict()

@@ -55,7 +55,7 @@ class IdentityAdapter(nn.Module):
         super().__init__()
         self.image_projection = image_projection
         self.places = [name for name, _ in _cross_attentions(denoiser)]
-        self.attention = nn.ModuleList(
+        self.attention: Any = nn.ModuleList(
             [_beside(layer, tokens) for _, layer in _cross_attentions(denoiser)]
         )
         self._attached: tuple[Any, dict[str, Any]] | None = None

@@ -125,4 +125,5 @@ def correlation(
 ) -> Float[Tensor, " n"]:
     """Pearson's, of each pair of maps; 0 where one of them is flat."""
     a, b = (part.flatten(1) - part.flatten(1).mean(dim=1, keepdim=True) for part in (first, second))
-    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-6)
+    alike: Tensor = (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-6)
+    return alike

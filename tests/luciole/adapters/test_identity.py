@@ -69,7 +69,8 @@ def test_diffusers_runs_the_written_file_as_we_do(
     plain = answer(ours)
     adapter.attach(ours)
     adapter.save(tmp_path / "ip.safetensors", half=False, metadata={})
-    pipe: Any = StableDiffusionXLPipeline.from_pretrained(tiny_folder, unet=theirs)
+    build: Any = StableDiffusionXLPipeline
+    pipe = build.from_pretrained(tiny_folder, unet=theirs)
     eye.save_pretrained(tmp_path / "image_encoder")
     pipe.load_ip_adapter(str(tmp_path), subfolder="", weight_name="ip.safetensors")
     expected = answer(theirs, embeds)
@@ -84,7 +85,8 @@ def test_a_whole_diffusers_pipeline_looks_at_a_picture_as_we_do(
     adapter = adapter_of(kind, denoiser(tiny_folder), eye)
     adapter.save(tmp_path / "ip.safetensors", half=False, metadata={})
     eye.save_pretrained(tmp_path / "image_encoder")
-    pipe: Any = StableDiffusionXLPipeline.from_pretrained(tiny_folder)
+    build: Any = StableDiffusionXLPipeline
+    pipe = build.from_pretrained(tiny_folder)
     pipe.load_ip_adapter(str(tmp_path), subfolder="", weight_name="ip.safetensors")
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     embeds = pipe.prepare_ip_adapter_image_embeds(
@@ -130,8 +132,10 @@ def test_detached_the_denoiser_is_the_very_same(kind: str, tiny_folder: Path, ey
 def test_untrained_it_changes_nothing(kind: str, tiny_folder: Path, eye: Any) -> None:
     unet = denoiser(tiny_folder)
     before = answer(unet)
-    build = {"base": IdentityAdapter.base, "plus": IdentityAdapter.plus}[kind]
-    adapter = build(unet, eye, **({} if kind == "base" else {"tokens": 3, "width": 64}))
+    if kind == "base":
+        adapter = IdentityAdapter.base(unet, eye)
+    else:
+        adapter = IdentityAdapter.plus(unet, eye, tokens=3, width=64)
     adapter.attach(unet)
     torch.testing.assert_close(answer(unet, embeds_of(adapter, eye)), before, atol=1e-6, rtol=0)
 
@@ -148,9 +152,12 @@ def test_all_its_weights_learn(kind: str, tiny_folder: Path, eye: Any) -> None:
 
 def test_a_second_one_is_refused(tiny_folder: Path, eye: Any) -> None:
     unet = denoiser(tiny_folder)
-    adapter_of("base", unet, eye).attach(unet)
+    first, second = (adapter_of("base", unet, eye) for _ in range(2))
+    first.attach(unet)
     with pytest.raises(ValueError, match="detach it first"):
-        adapter_of("base", unet, eye).attach(unet)
+        second.attach(unet)
+    with pytest.raises(ValueError, match="IPAdapterAttnProcessor"):
+        adapter_of("base", unet, eye)
 
 
 @pytest.mark.parametrize("kind", KINDS)
