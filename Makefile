@@ -1,8 +1,8 @@
-# make setup | demo | up | check | test | evals
+# make setup | demo | up | check | test | evals | bench | bench-<name>
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test evals
+.PHONY: help setup demo up check test evals bench
 
 help:
 	@echo "make demo    from a clone to pictures: out/demo/index.html"
@@ -10,6 +10,7 @@ help:
 	@echo "make test    format, lint, types, imports and every test"
 	@echo "make check   the quick part of it"
 	@echo "make evals   measures the shipped model again"
+	@echo "make bench   the measured speeds; make bench-train-style measures one again"
 
 setup: .venv/.ready
 
@@ -37,3 +38,9 @@ test: check
 evals: setup
 	$(BIN)/python -m export
 	$(BIN)/python -m evals
+
+bench: setup
+	$(BIN)/python -m evals.bench
+
+bench-%: setup
+	$(BIN)/python -m evals.bench.$(subst -,_,$*)

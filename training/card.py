@@ -104,8 +104,9 @@ def command() -> str:
 
 
 def _licence(data: dict[str, Any]) -> dict[str, str]:
-    licences = data.get("licences", {})
-    return {"license": next(iter(licences))} if len(licences) == 1 else {}
+    """Only where all pictures agree; hubs take one."""
+    licences = {name for part in data.values() for name in part.get("licences", {})}
+    return {"license": licences.pop()} if len(licences) == 1 else {}
 
 
 def _base_hash(config: DictConfig) -> str | None:

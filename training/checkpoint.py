@@ -1,6 +1,7 @@
 """Checkpoints that a killed run goes on from as if it had never been killed."""
 
 import os
+import pickle
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -165,7 +166,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """Everything in it, on the CPU; raise BadCheckpoint where it cannot be read."""
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise BadCheckpoint(
             f"{file}: cannot be read ({error}); begin anew with resume=false"
         ) from error

@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+from numpy.typing import NDArray
 
 from luciole.data.stream import Batch
 
@@ -16,8 +18,9 @@ class Pace(pl.Callback):
 
     def __init__(self) -> None:
         self.seconds, self.samples = 0.0, 0
-        self._entered = self._since = time.monotonic()
-        self._window: tuple[float, int] = (0.0, 0)
+        self._entered = time.monotonic()
+        self._since, self._window = _clocks(), np.zeros(2)
+        self._drawn = 0
 
     @property
     def hours(self) -> float:
@@ -26,7 +29,7 @@ class Pace(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The clock starts."""
-        self._entered = self._since = time.monotonic()
+        self._entered, self._since = time.monotonic(), _clocks()
 
     def on_train_batch_end(
         self,
@@ -36,14 +39,19 @@ class Pace(pl.Callback):
         batch: Batch,
         *_: Any,
     ) -> None:
-        """`train/samples_per_second` over the steps since the last row, of all ranks together."""
-        now, count = time.monotonic(), len(batch["places"]) * trainer.world_size
-        seconds, samples = self._window
-        self._window = seconds + now - self._since, samples + count
-        self._since, self.samples = now, self.samples + count
-        if (trainer.global_step % trainer.log_every_n_steps) == 0:
-            pl_module.log("train/samples_per_second", self._window[1] / max(self._window[0], 1e-9))
-            self._window = 0.0, 0
+        """`train/samples_per_second` since the last row, of all ranks together.
+
+        `train/samples_per_cpu_second` is this process's own: it tells what a change is worth on a
+        machine that is shared.
+        """
+        now, mine = _clocks(), len(batch["places"])
+        self._window, self._since = self._window + now - self._since, now
+        self._drawn, self.samples = self._drawn + mine, self.samples + mine * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            wall, cpu = np.maximum(self._window, 1e-9)
+            pl_module.log("train/samples_per_second", self._drawn * trainer.world_size / wall)
+            pl_module.log("train/samples_per_cpu_second", self._drawn / cpu)
+            self._window, self._drawn = np.zeros(2), 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -56,7 +64,7 @@ class Pace(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The throughput is that of training alone."""
-        self._since = time.monotonic()
+        self._since = _clocks()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last of the hours."""
@@ -75,3 +83,8 @@ class Pace(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on counting."""
         self.seconds, self.samples = state_dict["seconds"], state_dict["samples"]
+
+
+def _clocks() -> NDArray[np.float64]:
+    """Seconds on the wall, and of this process's CPU time."""
+    return np.array([time.monotonic(), time.process_time()])

@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from training.card import leave
 from training.checkpoint import AtomicCheckpoints, check_resumed
@@ -49,6 +50,10 @@ def train(config: DictConfig) -> Path:
     resumed = last_checkpoint(config)
     if resumed:
         check_resumed(resumed, task)
+    if config.compile:
+        compile_parts(task)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(config))
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, run / "config.yaml")
@@ -60,6 +65,13 @@ def train(config: DictConfig) -> Path:
             (run / FINISHED).touch()
     trainer.strategy.barrier()
     return folder
+
+
+def compile_parts(task: nn.Module) -> None:
+    """The forward pass of each part that trains; the names of weights stay as they are."""
+    for part in task.children():
+        if any(weight.requires_grad for weight in part.parameters()):
+            part.compile()
 
 
 def last_checkpoint(config: DictConfig) -> Path | None:

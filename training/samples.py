@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import move_data_to_device
 from PIL import Image
 from torch import Tensor
@@ -30,7 +31,11 @@ class SampleGrids(pl.Callback):
         task: Any = pl_module
         pictures = task.samples(batch)
         self.folder.mkdir(parents=True, exist_ok=True)
-        grid(pictures, self.rows).save(self.folder / f"{trainer.global_step:07}.png")
+        sheet = grid(pictures, self.rows)
+        sheet.save(self.folder / f"{trainer.global_step:07}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [sheet])
 
 
 def grid(pictures: Float[Tensor, "n 3 h w"], rows: int) -> Image.Image:

@@ -1,11 +1,20 @@
 """Weights & Biases, with or without an account."""
 
+import hashlib
 import os
+from pathlib import Path
 
 from lightning.pytorch.loggers import WandbLogger
 
 
 def wandb_logger(project: str, name: str, save_dir: str) -> WandbLogger:
-    """Offline where WANDB_API_KEY is not set; `wandb sync` sends the run later."""
+    """Offline where WANDB_API_KEY is not set; `wandb sync` sends the run later.
+
+    A resumed run goes on with its own curve: its id is that of its folder.
+    """
     offline = "WANDB_API_KEY" not in os.environ
-    return WandbLogger(name=name, project=project, save_dir=save_dir, offline=offline)
+    run = hashlib.sha256(str(Path(save_dir).resolve()).encode()).hexdigest()[:16]
+    again = {} if offline else {"resume": "allow"}
+    return WandbLogger(
+        name=name, project=project, save_dir=save_dir, offline=offline, id=run, **again
+    )

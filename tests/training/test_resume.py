@@ -62,7 +62,7 @@ def different(one: Any, other: Any, path: str = "") -> list[str]:
 def logged(run: Path) -> list[dict[str, str]]:
     """The rows, without how fast they came."""
     rows = RunLog(str(run)).read()
-    return [{k: v for k, v in row.items() if k != "train/samples_per_second"} for row in rows]
+    return [{k: v for k, v in row.items() if not k.startswith("train/samples_per")} for row in rows]
 
 
 def assert_same(place: Path, one: str, other: str) -> None:

@@ -1,0 +1,35 @@
+"""The table of measured speeds."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from evals.bench import result
+from evals.bench.__main__ import table
+from evals.bench.result import Figure, median
+
+
+def test_the_median_lies_in_its_interval() -> None:
+    value, low, high = median([1.0, 1.2, 1.1, 1.3, 5.0])
+    assert value == 1.2
+    assert 1.0 <= low <= value <= high <= 5.0
+    assert median([2.0] * 5) == (2.0, 2.0, 2.0)
+
+
+def test_a_goal_is_missed_on_its_own_side() -> None:
+    assert not Figure("speed", 1.5, 1.4, 1.6, "x", 1.6, "higher", "").reached
+    assert Figure("wait", 1.5, 1.4, 1.6, "s", 1.6, "lower", "").reached
+
+
+def test_results_come_back_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result, "RESULTS", tmp_path)
+    missed = Figure("samples a CPU-second", 1.5, 1.4, 1.55, "x", 1.6, "higher", "a plain loop")
+    file = result.write("train_style", [missed], ["torch"], "a note")
+    assert {"machine", "versions", "command", "figures"} <= set(json.loads(file.read_text()))
+    console = Console(width=120, record=True, force_terminal=True)
+    console.print(table(tmp_path))
+    shown = console.export_text(styles=True)
+    assert "1.4 to 1.55" in shown
+    assert "\x1b[31m" in shown

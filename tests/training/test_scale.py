@@ -1,0 +1,80 @@
+"""Several devices, other optimizers, compiled parts."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from torch import nn
+
+from tests.training.launch import finish
+from tests.training.test_experiments import configuration, tiny
+from training.__main__ import CONF
+from training.optimizer import adamw_8bit
+from training.run import compile_parts, resolved
+from training.run_log import RunLog
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ddp", DDPStrategy), ("fsdp", FSDPStrategy)])
+def test_strategies_are_built_from_their_configuration(name: str, kind: type) -> None:
+    """FSDP is built alone: Lightning refuses to train with it where there is no GPU."""
+    strategy = instantiate(configuration("pocket_base", f"trainer={name}").trainer.strategy)
+    assert isinstance(strategy, kind)
+
+
+def test_two_processes_learn_as_one_with_twice_the_batch(tmp_path: Path, tiny_folder: Path) -> None:
+    shared = [
+        "trainer.max_steps=5",
+        "trainer.log_every_n_steps=1",
+        "~callbacks.samples",
+        "~callbacks.bar",
+        "+trainer.enable_progress_bar=false",
+        "model.denoiser.text_width=64",
+        "task.learning_rate.warmup=1",
+    ]
+    curves = []
+    for name, ranks, more in (
+        ("one", 1, ["data.batch_size=4"]),
+        ("two", 2, ["data.batch_size=2", "trainer=ddp", "trainer.accelerator=cpu"]),
+    ):
+        shutil.copytree(tiny_folder, tmp_path / name)
+        words = [f"run={tmp_path}/runs/{name}", f"models={tmp_path}/{name}", *more]
+        finish(tiny("pocket_base", tmp_path, *shared, *words), ranks)
+        rows = [row for row in RunLog(f"{tmp_path}/runs/{name}").read() if "train/loss" in row]
+        curves.append([float(row["train/loss"]) for row in rows])
+    assert len(curves[0]) == 5
+    assert curves[1] == pytest.approx(curves[0], abs=1e-5)
+
+
+def test_the_optimizer_is_a_choice(tmp_path: Path) -> None:
+    eight = resolved(tiny("pocket_judge", tmp_path, "optimizer=adamw_8bit")).task.optimizer
+    assert eight._target_ == "training.optimizer.adamw_8bit"
+    assert eight.lr == tiny("pocket_judge", tmp_path).task.optimizer.lr
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is there")
+def test_a_missing_library_is_named_with_its_extra() -> None:
+    with pytest.raises(ImportError, match=r"pip install -e '.\[bitsandbytes\]'"):
+        adamw_8bit([nn.Parameter(torch.zeros(1))], lr=1.0)
+
+
+def test_only_parts_that_train_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda part: compiled.append(part))
+    task = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1).requires_grad_(False))
+    compile_parts(task)
+    assert compiled == [task[0]]
+
+
+@pytest.mark.skipif(
+    find_spec("hydra_plugins") is None, reason="hydra-submitit-launcher is not there"
+)
+def test_runs_go_to_a_cluster_by_hydras_launcher() -> None:
+    words = ["experiment=pocket_base", "hydra/launcher=submitit_slurm"]
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("train", words, return_hydra_config=True)
+    assert config.hydra.launcher._target_.endswith("SlurmLauncher")
