@@ -75,8 +75,11 @@ class DistillTask(DiffusionTask):
         Both answers come from one pass over twice the batch.
         """
         empty = self.words({"captions": [""]})
-        both = [torch.cat([w, e.expand_as(w)]) for w, e in zip(words, empty, strict=True)]
-        predict = telling(self.teacher, *both, time_ids.repeat(2, 1))
+        states, pooled = (
+            torch.cat([said, unsaid.expand_as(said)])
+            for said, unsaid in zip(words, empty, strict=True)
+        )
+        predict = telling(self.teacher, states, pooled, time_ids.repeat(2, 1))
         by = scales.view(-1, 1, 1, 1)
 
         def answer(noisy: Tensor, timesteps: Tensor) -> Tensor:
@@ -97,8 +100,9 @@ class DistillTask(DiffusionTask):
             return
         weights = get_peft_model_state_dict(self.denoiser)
         halves = {name: weight.half().contiguous() for name, weight in weights.items()}
+        config: Any = self.lora
         save: Any = StableDiffusionXLPipeline.save_lora_weights
-        save(folder, unet_lora_layers=halves, unet_lora_adapter_metadata=self.lora.to_dict())
+        save(folder, unet_lora_layers=halves, unet_lora_adapter_metadata=config.to_dict())
 
     def usage(self, folder: Path) -> str:
         """Of the adapter, on the base that taught it."""

@@ -45,7 +45,8 @@ class Profile:
         """The integral over the product of two profiles."""
         early, late = sorted((self, other), key=lambda profile: profile.step)
         a, b = early.exponent, late.exponent
-        return (a + 1) * (b + 1) / (a + b + 1) * (early.step / late.step) ** b / late.step
+        height: float = (a + 1) * (b + 1) / (a + b + 1) * (early.step / late.step) ** b
+        return height / late.step
 
 
 def coefficients(held: Sequence[Profile], wanted: Profile) -> Float64[np.ndarray, " n"]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from diffusers.utils import is_xformers_available
+from diffusers.utils.import_utils import is_xformers_available
 
 AttentionKernel = Literal["matmul", "sdpa", "xformers"]
 
@@ -62,9 +62,11 @@ def prepared(model: Any, attention_kernel: AttentionKernel, gradient_checkpointi
         case "matmul":
             use_matmul_attention(model)
         case "sdpa":
-            model.set_attn_processor(AttnProcessor2_0())
+            fused: Any = AttnProcessor2_0
+            model.set_attn_processor(fused())
         case "xformers":
-            if not is_xformers_available():
+            installed: Any = is_xformers_available
+            if not installed():
                 raise ValueError(
                     "attention_kernel: xformers is not installed; pip install xformers or take sdpa"
                 )
