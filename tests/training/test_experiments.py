@@ -115,6 +115,8 @@ TINY = {
 }
 """By experiment, in the order in which they build on each other."""
 FOR_GPUS = {
+    "sdxl_base": ["model.path=sdxl"],
+    "sdxl_student": ["model.path=sdxl"],
     "sdxl_style": [
         "model.path=sdxl",
         "task.card.name=fog",
@@ -184,8 +186,6 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_flow": folder / "unet",
         "pocket_student": folder / "unet",
         "pocket_student_lora": folder,
-        "sdxl_base": folder / "unet",
-        "sdxl_student": folder,
         "pocket_identity": folder / "image_encoder",
         "pocket_estimator": folder.parent / "estimator",
         "pocket_control_pose": folder,
