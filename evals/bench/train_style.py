@@ -20,7 +20,7 @@ from evals.bench.result import Figure, median, write
 
 TARGETS = r".*\.attn\d\.to_(q|k|v|out\.0)"
 BASE = "src/luciole/shipped/pocket"
-BATCH, WARMUP = 8, 3
+BATCH, WARMUP = 32, 3
 
 
 class Measured(NamedTuple):
