@@ -13,6 +13,7 @@ from luciole.adapters.lora import Lora, overlap
 from luciole.adapters.lora_file import LoraCard, read_lora, weights_hash, write_kohya, write_peft
 from luciole.data.stream import Batch
 from luciole.models.text import TextConditions
+from training.card import command
 from training.diffusion import DiffusionTask
 from training.samples import grid
 from training.task import frozen
@@ -44,7 +45,8 @@ class StyleTask(DiffusionTask):
         }
         self.others = [read_lora(Path(file), parts, base_hash) for file in others]
         self.orthogonality = orthogonality
-        self.card = card(base_hash=base_hash, date=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self.card = card(base_hash=base_hash, date=made, command=command())
         self.lora = lora(parts)
         self.learns_words = any(self.lora.adapts(key) for key in parts if key != "unet")
 

@@ -190,7 +190,7 @@ def _peft_settings(layers: Layers) -> dict[str, Any]:
         rank, alpha = max(set(shapes), key=shapes.count)
         ranks = {path: one.rank for path, one in own.items() if one.rank != rank}
         alphas = {path: one.alpha for path, one in own.items() if one.alpha != alpha}
-        facts = {"r": rank, "lora_alpha": alpha, "use_dora": _has_dora(own)}
+        facts: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "use_dora": _has_dora(own)}
         facts |= {"target_modules": [path.removeprefix("text_model.") for path in own]}
         facts |= {"rank_pattern": ranks, "alpha_pattern": alphas}
         settings |= {f"{part}.{key}": value for key, value in facts.items()}

@@ -126,7 +126,7 @@ class WithPrior:
         others = [int(chance.integers(len(self.prior))) for chance in chances]
         rows = np.where(plain, others, rows)
         parts = [
-            (places, source.gather(rows[places], [chances[place] for place in places], step))
+            (places, source.gather(rows[places], [chances[int(place)] for place in places], step))
             for source, places in (
                 (self.style, np.flatnonzero(~plain)),
                 (self.prior, np.flatnonzero(plain)),

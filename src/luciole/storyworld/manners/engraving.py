@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luciole.storyworld.manners.surface import (
+    Field,
     blurred,
     color,
     flattened,
@@ -35,9 +36,9 @@ def engraving(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
     return pixels(mixed(PAPER, INK, inked * 0.95))
 
 
-def _lines(shade: NDArray[np.float32]) -> NDArray[np.float32]:
+def _lines(shade: Field) -> Field:
     """Level lines, as thick as the place is dark, in the same rows in every picture."""
     rows = np.arange(shade.shape[0], dtype=np.float32)[:, None]
     wave = 0.5 + 0.5 * np.cos((rows - 3.5) * (2 * np.pi / PERIOD))
-    inked: NDArray[np.float32] = ((wave - shade) * 2.5).clip(0, 1).astype(np.float32)
+    inked: Field = ((wave - shade) * 2.5).clip(0, 1).astype(np.float32)
     return inked

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luciole.storyworld.manners.surface import (
+    Field,
     blurred,
     color,
     flattened,
@@ -37,8 +38,8 @@ def neon(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
     return pixels(1 - (1 - base) * (1 - lit * 0.9) * (1 - glow))
 
 
-def _vivid(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _vivid(image: Field) -> Field:
     """The same hues at full strength."""
     grey = light(image)[..., None]
-    strong: NDArray[np.float32] = (grey + (image - grey) * 1.7).clip(0, 1)
+    strong: Field = (grey + (image - grey) * 1.7).clip(0, 1)
     return strong

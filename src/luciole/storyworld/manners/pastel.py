@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luciole.storyworld.manners.surface import (
+    Field,
     bent,
     blurred,
     clouds,
@@ -36,7 +37,7 @@ def pastel(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
     return pixels(mixed(painted, LINE, line))
 
 
-def _slanted(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _slanted(shape: tuple[int, ...]) -> tuple[Field, Field]:
     """Along a diagonal, to the start of its stroke: chance there holds for the whole stroke."""
     rows, columns = np.indices(shape, np.float32)
     along = (rows - columns) % 13

@@ -1,9 +1,10 @@
 """What manners are made of: outlines, chance that varies smoothly, blur, ramps of colour.
 
-Fields are float32 [height, width], pictures float32 [height, width, 3], both 0..1.
+Fields are floats [height, width], pictures floats [height, width, 3], both 0..1.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from PIL import Image, ImageFilter
 from luciole.storyworld.canvas import Color
 from luciole.storyworld.render import Picture
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -24,7 +25,8 @@ def color(rgb: Color) -> Field:
 
 def light(image: Field) -> Field:
     """How bright each pixel looks."""
-    return image @ _LUMA
+    shade: Field = image @ _LUMA
+    return shade
 
 
 def pixels(image: Field) -> NDArray[np.uint8]:
@@ -60,7 +62,7 @@ def outlines(picture: Picture) -> Field:
     if picture.depth is not None:
         jumps = np.maximum(jumps, _jump(picture.depth[..., None])[..., 0] * 1.2)
         jumps = jumps * (0.6 + 0.5 * picture.depth)
-    return jumps.clip(0, 1)
+    return np.asarray(jumps.clip(0, 1), np.float32)
 
 
 def strokes(picture: Picture) -> Field:
@@ -74,8 +76,7 @@ def people(picture: Picture) -> NDArray[np.bool_]:
     """Where anybody is."""
     if picture.masks is None:
         raise ValueError("masks: the picture was drawn without them")
-    anybody: NDArray[np.bool_] = picture.masks.any(axis=0)
-    return anybody
+    return np.asarray(picture.masks.any(axis=0), np.bool_)
 
 
 def bent(image: Field, right: Field, down: Field) -> Field:
@@ -84,7 +85,7 @@ def bent(image: Field, right: Field, down: Field) -> Field:
     rows, columns = np.indices((height, width), np.float32)
     y = np.round(rows + down).astype(int).clip(0, height - 1)
     x = np.round(columns + right).astype(int).clip(0, width - 1)
-    return image[y, x]
+    return np.asarray(image[y, x])
 
 
 def ramp(shade: Field, colors: Sequence[Color]) -> Field:

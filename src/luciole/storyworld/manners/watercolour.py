@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luciole.storyworld.manners.surface import (
+    Field,
     bent,
     blurred,
     clouds,
@@ -33,9 +34,9 @@ def watercolour(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]
     return pixels(painted)
 
 
-def _sheet(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+def _sheet(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
     """1 inside, 0 on the ragged margin that stays white."""
     rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in shape)
     inside = np.minimum(rows[:, None], columns[None, :]) / (0.045 * shape[0])
-    ragged: NDArray[np.float32] = inside.astype(np.float32) - 1.1 * clouds(shape, 14, rng) + 0.3
+    ragged: Field = inside.astype(np.float32) - 1.1 * clouds(shape, 14, rng) + 0.3
     return ragged.clip(0, 1)
