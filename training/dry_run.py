@@ -136,7 +136,7 @@ def _nodes(node: Any, key: str) -> Iterator[tuple[str, DictConfig]]:
     if isinstance(node, DictConfig):
         yield key, node
         for name in node:
-            yield from _nodes(node[name], f"{key}.{name}")
+            yield from _nodes(node[name], f"{key}.{name!s}")
 
 
 def _count(module: nn.Module, trainable: bool = False) -> int:

@@ -45,9 +45,10 @@ class Pace(pl.Callback):
         machine that is shared.
         """
         now, mine = _clocks(), len(batch["places"])
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._window, self._since = self._window + now - self._since, now
         self._drawn, self.samples = self._drawn + mine, self.samples + mine * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % every == 0:
             wall, cpu = np.maximum(self._window, 1e-9)
             pl_module.log("train/samples_per_second", self._drawn * trainer.world_size / wall)
             pl_module.log("train/samples_per_cpu_second", self._drawn / cpu)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
@@ -14,7 +15,7 @@ def wandb_logger(project: str, name: str, save_dir: str) -> WandbLogger:
     """
     offline = "WANDB_API_KEY" not in os.environ
     run = hashlib.sha256(str(Path(save_dir).resolve()).encode()).hexdigest()[:16]
-    again = {} if offline else {"resume": "allow"}
+    again: dict[str, Any] = {} if offline else {"resume": "allow"}
     return WandbLogger(
         name=name, project=project, save_dir=save_dir, offline=offline, id=run, **again
     )

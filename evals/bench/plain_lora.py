@@ -96,7 +96,8 @@ def train(args: argparse.Namespace) -> float:
     for weight in weights:
         weight.data = weight.data.float()
     optimizer = torch.optim.AdamW(weights, lr=1e-3)
-    noises = DDPMScheduler.from_pretrained(args.folder / "scheduler")
+    scheduler: Any = DDPMScheduler
+    noises = scheduler.from_pretrained(args.folder / "scheduler")
     of_rows = batches(args.folder, args.size, args.count, args.cached)
     time_ids = torch.tensor([[args.size, args.size, 0, 0, args.size, args.size]])
     began = 0.0
@@ -110,12 +111,12 @@ def train(args: argparse.Namespace) -> float:
         told = {"text_embeds": pooled, "time_ids": time_ids.repeat(args.batch, 1)}
         with torch.autocast("cpu", torch.bfloat16):
             said = unet(noisy, steps, states, added_cond_kwargs=told).sample
-        loss = mse_loss(said.float(), noises.get_velocity(latents, noise, steps))
+        loss: Any = mse_loss(said.float(), noises.get_velocity(latents, noise, steps))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return (time.process_time() - began) / (args.steps * args.batch)
+    return (time.process_time() - began) / float(args.steps * args.batch)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """`make bench-train-style`: samples a CPU-second of LoRA training against a plain loop.
 
-Three ways to train the same layers of the same base on one thread take turns, each in a process
-of its own: the `style` recipe; diffusers' example as a plain loop, which encodes pictures and words
-at every step; and that loop with everything encoded before. Start-up and warm-up do not count.
+Three ways to train the same layers of the same base on one thread take turns, each in a process of
+its own: the `style` recipe, whose latents and words come from caches on disk; diffusers' example as
+a plain loop, which encodes pictures and words at every step; and that loop with everything encoded
+before and held in memory. Start-up and warm-up do not count.
 """
 
 import argparse
@@ -46,6 +47,10 @@ def ours(out: Path, steps: int) -> Measured:
         "data.train.style.source.latents.pictures.shard=64",
         "data.held_out.source.latents.pictures.count=64",
         "task.prompts=[a girl]",
+        "task.conditions._target_=luciole.data.texts.CachedConditions",
+        f"task.conditions.folder={out}/texts",
+        "+task.conditions.conditions._target_=luciole.models.folder.load_conditions",
+        f"+task.conditions.conditions.folder={BASE}",
         f"trainer.max_steps={WARMUP + steps}",
         f"trainer.val_check_interval={WARMUP + steps + 1}",
         "trainer.log_every_n_steps=1",
