@@ -1,6 +1,10 @@
 """A run that was killed and resumed is the run that was never killed, bit for bit."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,8 @@ import torch
 from omegaconf import DictConfig
 
 from tests.training.launch import finish, kill_somewhere, lines
-from tests.training.test_experiments import tiny
+from tests.training.test_experiments import RUN, TINY, tiny
+from training.__main__ import CONF
 from training.run_log import RunLog
 
 STEPS = 12
@@ -19,15 +24,18 @@ RECIPES = {
     "pocket_clip": ["+data.workers=2"],
     "pocket_judge": [],
     "pocket_base": ["~callbacks.samples", "model.denoiser.text_width=64"],
+    "pocket_style_ink": ["~callbacks.samples"],
+    "pocket_identity": ["~callbacks.samples"],  # its image encoder is what pocket_clip has left
+    "pocket_estimator": [],
+    "pocket_control_pose": ["~callbacks.samples"],  # read by that estimator
+    "pocket_student_lora": ["~callbacks.samples"],
 }
 """By experiment, with what else it is told here; some are run with two loader workers."""
 
 
-def configured(experiment: str, place: Path, name: str, *more: str) -> DictConfig:
+def words(place: Path, name: str, *more: str) -> list[str]:
     """Twelve steps, validated every five, with a checkpoint every two."""
-    return tiny(
-        experiment,
-        place,
+    return [
         f"run={place}/runs/{name}",
         f"models={place}/models/{name}",
         f"trainer.max_steps={STEPS}",
@@ -38,7 +46,11 @@ def configured(experiment: str, place: Path, name: str, *more: str) -> DictConfi
         "callbacks.average.decay=0.9",
         "task.learning_rate.warmup=3",
         *more,
-    )
+    ]
+
+
+def configured(experiment: str, place: Path, name: str, *more: str) -> DictConfig:
+    return tiny(experiment, place, *words(place, name, *more))
 
 
 def different(one: Any, other: Any, path: str = "") -> list[str]:
@@ -75,8 +87,10 @@ def assert_same(place: Path, one: str, other: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("resume")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    shutil.copytree(tiny_folder, folder / "models" / "pocket")
+    return folder
 
 
 @pytest.mark.parametrize("experiment", RECIPES)
@@ -104,3 +118,19 @@ def test_two_ranks_with_two_loader_workers_each_end_so_too(place: Path, tiny_fol
     kill_somewhere(killed, STEPS - 1, ranks=2)
     finish(killed, ranks=2)
     assert_same(place, *names)
+
+
+def test_the_command_itself_can_be_killed(place: Path) -> None:
+    """As above, but as it is typed, against a run that was started in another way."""
+    finish(configured("pocket_judge", place, "command-straight"))
+    told = [f"out={place}", *RUN, *TINY["pocket_judge"], *words(place, "command-killed")]
+    command = [sys.executable, "-m", "training", "experiment=pocket_judge", *told]
+    process = subprocess.Popen(command, cwd=CONF.parent)
+    metrics = place / "runs" / "command-killed" / "metrics.csv"
+    while not (metrics.with_name("last.ckpt").exists() and lines(metrics) >= 4):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(command, cwd=CONF.parent, check=True)
+    assert_same(place, "command-straight", "command-killed")
