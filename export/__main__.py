@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from export.bundle import STEPS, Export, SizeLimits
 from export.parity import table
 from luciole.domain import LucioleError
-from luciole.shipped import shipped_model
+from luciole.shipped import shipped_model, shipped_styles
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -30,8 +30,16 @@ def export_of(config: DictConfig) -> Export:
         licence=config.licence,
         tolerance=config.tolerance,
         threads=config.threads,
+        styles=_styles(config),
         sizes=SizeLimits(**OmegaConf.to_container(config.sizes)),  # type: ignore[arg-type]
     )
+
+
+def _styles(config: DictConfig) -> tuple[Path, ...]:
+    """Those that were named, else those that ship with the shipped base."""
+    if config.styles is not None:
+        return tuple(Path(file) for file in config.styles)
+    return () if config.folder else shipped_styles()
 
 
 def export(config: DictConfig, console: Console) -> None:

@@ -10,6 +10,7 @@ from export.folder import ModelFolder, load_folder
 from export.graphs import graphs
 from export.onnx import OnnxTarget, example_sizes
 from export.parity import Agreement, cases, parity, write_report
+from export.styles import read_styles, write_styles
 from luciole.bundle import (
     Bundle,
     PromptSettings,
@@ -23,6 +24,7 @@ from luciole.engines.onnx import OnnxEngine
 from luciole.sampling import schedule_of
 
 LIBRARIES = ("luciole", "torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
+PARITY_SLOTS = 5
 TOKENIZERS = ("tokenizer", "tokenizer_2")
 STEPS = 2 + 3 + 3 * 3
 """What `step` is told of while exporting: reading, three graphs, nine comparisons, hashing."""
@@ -61,6 +63,8 @@ class Export:
     tolerance: float = 1e-4
     threads: int = 0
     sizes: SizeLimits = field(default_factory=SizeLimits)
+    styles: tuple[Path, ...] = ()
+    """LoRA files that the bundle brings along."""
 
     def run(self, step: Callable[[str], None] = lambda _: None) -> tuple[Bundle, list[Agreement]]:
         """Write the bundle, or leave what was at `out` as it was and raise."""
@@ -74,6 +78,7 @@ class Export:
     def _fill(
         self, folder: ModelFolder, fresh: Path, step: Callable[[str], None]
     ) -> list[Agreement]:
+        styles = read_styles(self.styles, folder)
         made = graphs(folder)
         shape = (folder.latent_size, folder.latent_multiple, folder.window)
         for graph in made:
@@ -82,8 +87,12 @@ class Export:
         prompt = write_tokenizers(folder, fresh)
         fields = {**self._fields(folder), "prompt": prompt}
         fields["graphs"] = {graph.name: graph.spec for graph in made}
-        engine = OnnxEngine(Bundle(fresh, write_manifest(fresh, fields)), threads=self.threads)
-        agreements = parity(made, engine, cases(*shape), step)
+        bank = made[-1].spec.bank
+        if bank is not None:
+            fields["styles"] = write_styles(styles, bank, fresh)
+        bundle = Bundle(fresh, write_manifest(fresh, fields))
+        engine = OnnxEngine(bundle, threads=self.threads, style_slots=PARITY_SLOTS)
+        agreements = parity(made, engine, cases(*shape, slots=PARITY_SLOTS), step)
         engine.close()
         write_report(agreements, self.tolerance, fresh)
         step("hashing")

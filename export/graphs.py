@@ -9,12 +9,18 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from export.folder import ModelFolder
-from luciole.bundle import GraphSpec, TensorSpec
+from luciole.bundle import BankSpec, GraphSpec, TensorSpec
+from luciole.models.styled import StyleMix, styleable, wrap
 
 MAX_EXPORT_BATCH = 63
 """diffusers' upsampling branches at a batch of 64, which a graph cannot."""
 MAX_EXPORT_SIDE = 4096
 MAX_EXPORT_TOKENS = 77 * 128
+MAX_EXPORT_SLOTS = 65536
+STYLE_RANK = 8
+"""Ranks of one place in the bank; a style of a higher rank takes several."""
+STYLES = 4
+"""Places that one row mixes at most."""
 
 
 class TextEncoder(nn.Module):
@@ -33,11 +39,12 @@ class TextEncoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """The UNet with its conditions as plain inputs."""
+    """The UNet, made to take styles in place, with its conditions and the bank as inputs."""
 
     def __init__(self, unet: nn.Module) -> None:
         super().__init__()
-        self.unet = unet
+        self.unet, self.mix = unet, StyleMix()
+        self.layers = wrap(self.unet, styleable(self.unet), self.mix)
 
     def forward(
         self,
@@ -46,8 +53,13 @@ class Denoiser(nn.Module):
         text_states: Tensor,
         pooled: Tensor,
         time_ids: Tensor,
+        style_slot: Tensor,
+        style_weight: Tensor,
+        bank_a: Tensor,
+        bank_b: Tensor,
     ) -> Tensor:
         """Epsilon or v, as the model was trained."""
+        self.mix.gather(bank_a, bank_b, style_slot, style_weight)
         added = {"text_embeds": pooled, "time_ids": time_ids}
         prediction: Tensor = self.unet(
             latents, timestep, text_states, added_cond_kwargs=added, return_dict=False
@@ -81,7 +93,12 @@ class Graph:
     def inputs(self, sizes: dict[str, int], seed: int = 0) -> tuple[Tensor, ...]:
         """Random inputs of a given size per named axis."""
         generator = torch.Generator().manual_seed(seed)
-        return tuple(_random(tensor, sizes, generator) for tensor in self.spec.inputs)
+        return tuple(_random(tensor, sizes, generator) for tensor in self.tensors)
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """All inputs: those of a call, then those that live with the engine."""
+        return self.spec.inputs + self.spec.resident
 
     @property
     def dynamic_shapes(self) -> dict[str, dict[int, Any]]:
@@ -90,7 +107,7 @@ class Graph:
             tensor.name: {
                 i: self.axes[axis] for i, axis in enumerate(tensor.shape) if isinstance(axis, str)
             }
-            for tensor in self.spec.inputs
+            for tensor in self.tensors
         }
 
 
@@ -117,6 +134,8 @@ def _denoiser(folder: ModelFolder) -> Graph:
     config = folder.unet.config
     pooled = folder.text_encoders[1].config.projection_dim
     latents = ("batch", config.in_channels, "height", "width")
+    module = Denoiser(folder.unet)
+    bank = BankSpec(rank=STYLE_RANK, styles=STYLES, layers=module.layers)
     spec = _spec(
         "denoiser",
         [
@@ -125,8 +144,11 @@ def _denoiser(folder: ModelFolder) -> Graph:
             ("text_states", "float32", "batch", "tokens", config.cross_attention_dim),
             ("pooled", "float32", "batch", pooled),
             ("time_ids", "float32", "batch", 6),
+            ("style_slot", "int64", "batch", STYLES),
+            ("style_weight", "float32", "batch", STYLES),
         ],
         [("prediction", "float32", *latents)],
+        bank,
     )
     multiple = folder.latent_multiple
     # Halved and doubled again, an odd size would not meet its skip connection.
@@ -135,7 +157,8 @@ def _denoiser(folder: ModelFolder) -> Graph:
         for side in ("height", "width")
     }
     axes = {"batch": _batch(), "tokens": Dim("tokens", min=2, max=MAX_EXPORT_TOKENS), **sides}
-    return Graph("denoiser", Denoiser(folder.unet), spec, axes)
+    axes["slots"] = Dim("slots", min=2, max=MAX_EXPORT_SLOTS)
+    return Graph("denoiser", module, spec, axes)
 
 
 def _vae_decoder(folder: ModelFolder) -> Graph:
@@ -153,19 +176,27 @@ def _batch() -> Any:
 
 
 def _spec(
-    name: str, inputs: Sequence[tuple[Any, ...]], outputs: Sequence[tuple[Any, ...]]
+    name: str,
+    inputs: Sequence[tuple[Any, ...]],
+    outputs: Sequence[tuple[Any, ...]],
+    bank: BankSpec | None = None,
 ) -> GraphSpec:
     def tensors(rows: Sequence[tuple[Any, ...]]) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(name=row[0], dtype=row[1], shape=row[2:]) for row in rows)
 
-    return GraphSpec(file=f"{name}.onnx", inputs=tensors(inputs), outputs=tensors(outputs))
+    file = f"{name}.onnx"
+    return GraphSpec(file=file, inputs=tensors(inputs), outputs=tensors(outputs), bank=bank)
 
 
 def _random(tensor: TensorSpec, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
     shape = [sizes[axis] if isinstance(axis, str) else axis for axis in tensor.shape]
+    if tensor.name == "style_slot":
+        return torch.randint(0, sizes["slots"], shape, generator=generator)
     if tensor.dtype == "int64":
         # Low ids exist in every vocabulary.
         return torch.randint(0, 256, shape, generator=generator)
     noise = torch.randn(shape, generator=generator)
+    if tensor.name.startswith("bank_"):
+        return 0.1 * noise
     scale = {"timestep": 999.0, "time_ids": 512.0}.get(tensor.name)
     return noise if scale is None else (noise.abs() * scale).clamp(max=scale).round()

@@ -33,7 +33,7 @@ class OnnxTarget:
                 graph.inputs(example),
                 dynamo=True,
                 opset_version=self.opset,
-                input_names=[tensor.name for tensor in graph.spec.inputs],
+                input_names=[tensor.name for tensor in graph.tensors],
                 output_names=[tensor.name for tensor in graph.spec.outputs],
                 dynamic_shapes=graph.dynamic_shapes,
                 optimize=self.optimize,
@@ -42,7 +42,7 @@ class OnnxTarget:
         if program is None:
             raise BundleError(graph.spec.file, "torch exported nothing")
         written = program.model.graph
-        _name_axes(graph.spec.file, written.inputs, graph.spec.inputs)
+        _name_axes(graph.spec.file, written.inputs, graph.tensors)
         _name_axes(graph.spec.file, written.outputs, graph.spec.outputs)
         _strip(written)
         program.save(folder / graph.spec.file, external_data=True)
@@ -99,4 +99,5 @@ def example_sizes(latents: int, multiple: int, window: int) -> dict[str, int]:
         "height": latents,
         "width": latents + multiple,
         "tokens": 2 * window,
+        "slots": 7,
     }

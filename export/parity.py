@@ -27,13 +27,14 @@ class Agreement(BaseModel):
     relative_error: float
 
 
-def cases(latents: int, multiple: int, window: int) -> list[dict[str, int]]:
+def cases(latents: int, multiple: int, window: int, slots: int) -> list[dict[str, int]]:
     """Batches and shapes unlike the traced ones: one row, odd rows, wide, tall, long prompts."""
-    return [
+    shapes = [
         {"batch": 1, "height": latents, "width": latents, "tokens": window},
         {"batch": 3, "height": latents, "width": latents + multiple, "tokens": 2 * window},
         {"batch": 5, "height": latents + multiple, "width": latents // 2, "tokens": 3 * window},
     ]
+    return [{**shape, "slots": slots} for shape in shapes]
 
 
 def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> list[Agreement]:
@@ -42,10 +43,12 @@ def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> l
     with torch.inference_mode():
         answer = graph.module(*inputs)
     references = answer if isinstance(answer, tuple) else (answer,)
-    names = [tensor.name for tensor in graph.spec.inputs]
+    names = [tensor.name for tensor in graph.tensors]
     feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+    for tensor in graph.spec.resident:
+        np.copyto(engine.bank.resident[tensor.name], feed.pop(tensor.name))  # type: ignore[union-attr]
     outputs = engine.run(graph.name, feed)
-    used = {axis for tensor in graph.spec.inputs for axis in tensor.shape if isinstance(axis, str)}
+    used = {axis for tensor in graph.tensors for axis in tensor.shape if isinstance(axis, str)}
     return [
         Agreement(
             graph=graph.name,

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from luciole.bundle import Bundle
 from luciole.domain import EngineError
 from luciole.engines import Engine
+from luciole.engines.bank import StyleBank
 from luciole.engines.batcher import BatchLimits, StepBatcher
 from luciole.engines.onnx import OnnxEngine
+from luciole.engines.protocol import style_bank
 from luciole.engines.triton import TritonEngine
 from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
@@ -46,13 +48,14 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
     """
     bundle = Bundle.open(settings.bundle)
     with ExitStack() as held:
-        local = OnnxEngine(bundle, threads=settings.threads, eager=True)
+        slots = settings.style_slots
+        local = OnnxEngine(bundle, threads=settings.threads, eager=True, style_slots=slots)
         held.callback(local.close)
         probes = learned(local)
         notice = None
         if settings.engine is not EngineChoice.ONNX:
             try:
-                supervisor = held.enter_context(_triton(settings, bundle, probes))
+                supervisor, bank = held.enter_context(_triton(settings, bundle, probes))
             except TritonUnavailable as error:
                 if settings.engine is EngineChoice.TRITON:
                     raise
@@ -60,7 +63,7 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 log.warning("triton is not to be had", reason=error.reason, cause=error.message)
             else:
                 local.close()
-                yield _over_triton(held, settings, bundle, supervisor, probes)
+                yield _over_triton(held, settings, bundle, supervisor, bank, probes)
                 return
         batcher = _batcher(held, local, settings)
         pipeline = Pipeline(local)
@@ -72,9 +75,11 @@ def _over_triton(
     settings: Settings,
     bundle: Bundle,
     supervisor: Supervisor,
+    bank: StyleBank | None,
     probes: list[Probe],
 ) -> Drawing:
-    engine = TritonEngine(bundle, supervisor.server.url, timeout_s=settings.request_seconds)
+    url, patience = supervisor.server.url, settings.request_seconds
+    engine = TritonEngine(bundle, url, timeout_s=patience, bank=bank)
     held.callback(engine.close)
     gauges: dict[str, Callable[[], float]] = {
         "triton_restarts": lambda: supervisor.restarts,
@@ -93,16 +98,21 @@ def _batcher(held: ExitStack, engine: Engine, settings: Settings) -> StepBatcher
 
 
 @contextmanager
-def _triton(settings: Settings, bundle: Bundle, probes: list[Probe]) -> Iterator[Supervisor]:
+def _triton(
+    settings: Settings, bundle: Bundle, probes: list[Probe]
+) -> Iterator[tuple[Supervisor, StyleBank | None]]:
+    """A proven server, and the bank of styles whose files it has mapped."""
     made = environment.find(ROOT)
     folder = settings.triton_folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="models.", dir=folder) as models:
-        repository.write(repository.models_of(bundle, settings.threads), Path(models))
-        supervisor = Supervisor(TritonServer(made, Path(models), folder / "triton.log"), probes)
+        graphs, banked = Path(models) / "repository", Path(models) / "bank"
+        bank = style_bank(bundle, settings.style_slots, banked)
+        repository.write(repository.models_of(bundle, settings.threads, banked), graphs)
+        supervisor = Supervisor(TritonServer(made, graphs, folder / "triton.log"), probes)
         try:
             supervisor.start()
-            yield supervisor
+            yield supervisor, bank
         finally:
             supervisor.stop()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from luciole.bundle import MANIFEST, Bundle, folder_hash
 from luciole.domain import BundleError
+from luciole.shipped import shipped_styles
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,7 +34,8 @@ def up_to_date(bundle: Path, model: Path) -> bool:
     except BundleError:
         return False
     made = (bundle / MANIFEST).stat().st_mtime
-    changed = max(file.stat().st_mtime for file in (ROOT / "export").glob("*.py"))
+    made_by = [*(ROOT / "export").glob("*.py"), *shipped_styles()]
+    changed = max(file.stat().st_mtime for file in made_by)
     return source == folder_hash(model) and made >= changed
 
 

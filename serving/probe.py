@@ -61,6 +61,8 @@ def small_inputs(bundle: Bundle, graph: str) -> dict[str, NDArray[Any]]:
 
     def value(spec: TensorSpec) -> NDArray[Any]:
         shape = [axes[axis] if isinstance(axis, str) else axis for axis in spec.shape]
+        if spec.name == "style_slot":
+            return np.zeros(shape, np.int64)
         if spec.dtype == "int64":
             return np.full(shape, next(endings), np.int64)
         if spec.name == "timestep":

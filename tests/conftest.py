@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a tiny random model of SDXL's architecture, and its bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,58 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_folder(tmp_path_factory.mktemp("tiny"))
 
 
+def tiny_layers(folder: Path, rank: int, seed: int) -> Any:
+    """Random LoRA layers on the tiny model's attention, large enough to be seen."""
+    import torch
+
+    from luciole.adapters.lora import ATTENTION, Factors, matching
+    from luciole.models.folder import load_denoiser
+
+    unet = load_denoiser(str(folder))
+    chance = torch.Generator().manual_seed(seed)
+    layers = {}
+    for path in matching({"unet": unet}, "unet", ATTENTION):
+        layer = unet.get_submodule(path.removeprefix("unet."))
+        down = torch.randn(rank, layer.in_features, generator=chance).half().float()
+        up = (0.2 * torch.randn(layer.out_features, rank, generator=chance)).half().float()
+        layers[path] = Factors(down, up, alpha=2.0)
+    return layers
+
+
+def save_tiny_style(folder: Path, file: Path, name: str, rank: int, seed: int) -> Path:
+    """A LoRA file as diffusers and peft write them."""
+    from luciole.adapters.lora_file import LoraCard, weights_hash, write_peft
+    from luciole.models.folder import load_denoiser
+
+    card = LoraCard(
+        name=name,
+        trigger=f"{name} style",
+        licence="CC0-1.0",
+        tags=("test",),
+        base_hash=weights_hash(load_denoiser(str(folder))),
+        architecture="tiny/lora",
+        base_version="tiny",
+        command="none",
+        resolution=128,
+        steps=0,
+        rate=0.0,
+        seed=seed,
+        prediction_type="v_prediction",
+        date="2026-01-01T00:00:00Z",
+    )
+    write_peft(file, tiny_layers(folder, rank, seed), card)
+    return file
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The tiny model exported; read it, copy it to change it."""
+    """The tiny model exported with three styles; read it, copy it to change it."""
     from export.bundle import Export
 
-    out = tmp_path_factory.mktemp("exported") / "tiny"
-    return Export(tiny_folder, out, licence="Apache-2.0", threads=1).run()[0]
+    place = tmp_path_factory.mktemp("exported")
+    styles = [
+        save_tiny_style(tiny_folder, place / f"{name}.safetensors", name, rank, seed)
+        for seed, (name, rank) in enumerate({"ink": 4, "neon": 8, "pastel": 16}.items())
+    ]
+    export = Export(tiny_folder, place / "tiny", licence="Apache-2.0", threads=1)
+    return replace(export, styles=tuple(styles)).run()[0]

@@ -27,6 +27,8 @@ def ship(models: Path, to: Path) -> int:
     with tempfile.TemporaryDirectory(dir=to.parent) as place:
         fresh = Path(place) / "model"
         save_folder(load_pipeline(str(models)), fresh, half=True)
+        for settings in fresh.rglob("*.json"):
+            _forget_origin(settings)
         size = sum(file.stat().st_size for file in fresh.rglob("*.safetensors"))
         if size > LIMIT:
             raise ValueError(f"{models}: {size:,} bytes of weights are more than {LIMIT:,}")
@@ -43,6 +45,12 @@ def ship_judge(judge: Path, to: Path) -> None:
 def ship_image_encoder(encoder: Path, to: Path) -> None:
     """What the `clip` recipe leaves, in half precision, over pixels as CLIP normalises them."""
     over_clip_pixels(load_image_encoder(str(encoder))).half().save_pretrained(to)
+
+
+def _forget_origin(settings: Path) -> None:
+    """Leave out where the model lay on the machine that shipped it."""
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if '"_name_or_path"' not in line))
 
 
 def _replace(part: Path, place: Path) -> None:

@@ -23,7 +23,7 @@ pre{background:#f4f4f6;padding:1rem;overflow:auto;border-radius:.5rem}</style>
   -d '{"prompt": "anime girl walking in rain", "seed": 1}'</pre>
 <ul>
 <li><code>POST /v1/images/generations</code>: OpenAI's shape; also <code>negative_prompt
-num_inference_steps guidance_scale seed solver</code></li>
+num_inference_steps guidance_scale seed solver styles</code></li>
 <li><a href="/docs">/docs</a>: every field</li>
 <li><a href="/v1/models">/v1/models</a></li>
 <li><a href="/healthz">/healthz</a>: the process answers;

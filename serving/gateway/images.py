@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from luciole.bundle import Sizes
 from luciole.domain import GenerationRequest, InvalidRequest, RenderPlan, SolverName, plans
-from luciole.domain.request import Guidance, Seed, Words
+from luciole.domain.request import Guidance, Seed, Styles, Words
 from serving.gateway.drawing import Drawing, Pixels
 from serving.gateway.encoding import PictureFormat, encode
 from serving.gateway.errors import fault
@@ -50,6 +50,7 @@ class ImagesRequest(BaseModel):
     guidance_scale: Guidance | None = None
     seed: Seed | None = None
     solver: SolverName | None = None
+    styles: Styles | None = None
 
 
 class ImageDatum(BaseModel):
@@ -162,6 +163,7 @@ def resolve(asked: ImagesRequest, sizes: Sizes) -> GenerationRequest:
         "guidance_scale": asked.guidance_scale,
         "seed": secrets.randbits(32) if asked.seed is None else asked.seed,
         "solver": asked.solver,
+        "styles": asked.styles,
         "count": asked.n,
     }
     given = {name: value for name, value in chosen.items() if value is not None}

@@ -36,6 +36,10 @@ class TritonPythonModel:
         self.session = ort.InferenceSession(
             str(folder / settings["graph"]), options, providers=["CPUExecutionProvider"]
         )
+        self.resident = {
+            name: np.asarray(np.load(file, mmap_mode="r"))
+            for name, file in settings["resident"].items()
+        }
         self.ranks = settings["ranks"]
         self.outputs = [output["name"] for output in config["output"]]
 
@@ -65,7 +69,7 @@ class TritonPythonModel:
             return {}
         rows = [{name: self._read(request, name) for name in self.ranks} for request in requests]
         feed = {name: np.concatenate([row[name] for row in rows]) for name in self.ranks}
-        results = self.session.run(self.outputs, feed)
+        results = self.session.run(self.outputs, {**feed, **self.resident})
         counts = [len(next(iter(row.values()))) for row in rows]
         cuts = np.cumsum(counts)[:-1]
         parts = [np.split(result, cuts) for result in results]

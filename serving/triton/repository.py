@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,15 @@ class GraphModel:
     max_batch: int
     threads: int = 0
     """For one operation; 0 is one per core."""
+    resident: Mapping[str, Path] = field(default_factory=dict)
+    """Inputs that no call brings: arrays in files that are mapped, and change in place."""
 
 
-def models_of(bundle: Bundle, threads: int) -> list[GraphModel]:
-    """Describe every graph of a bundle; weights beside a graph bear its file's name and more."""
+def models_of(bundle: Bundle, threads: int, bank: Path) -> list[GraphModel]:
+    """Describe every graph of a bundle; weights beside a graph bear its file's name and more.
+
+    `bank` is the folder of the style bank's files.
+    """
     manifest = bundle.manifest
     return [
         GraphModel(
@@ -41,6 +46,7 @@ def models_of(bundle: Bundle, threads: int) -> list[GraphModel]:
             outputs=spec.outputs,
             max_batch=manifest.sizes.max_batch,
             threads=threads,
+            resident={port.name: bank / f"{port.name}.npy" for port in spec.resident},
         )
         for name, spec in manifest.graphs.items()
     ]
@@ -63,6 +69,7 @@ def config(model: GraphModel) -> str:
         "files": dict(model.files),
         "ranks": {port.name: len(port.shape) for port in model.inputs},
         "threads": model.threads,
+        "resident": {name: str(file.resolve()) for name, file in model.resident.items()},
     }
     lines = [
         f'name: "{model.name}"',

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from luciole.domain import BundleError, InvalidRequest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 GRAPHS = ("text_encoder", "denoiser", "vae_decoder")
 
@@ -31,12 +31,53 @@ class TensorSpec(_Record):
     shape: tuple[int | str, ...]
 
 
+class BankLayer(_Record):
+    """A layer that takes styles, and how wide it is."""
+
+    path: str
+    inputs: int
+    outputs: int
+
+
+class BankSpec(_Record):
+    """Where styles go: the layers side by side, in the order of their columns.
+
+    A place of the bank holds `rank` ranks; a row of a call mixes at most `styles` places.
+    """
+
+    rank: int
+    styles: int
+    layers: tuple[BankLayer, ...]
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """All layers' inputs together, and all their outputs."""
+        return sum(one.inputs for one in self.layers), sum(one.outputs for one in self.layers)
+
+
 class GraphSpec(_Record):
-    """One ONNX graph and how to call it."""
+    """One ONNX graph and how to call it.
+
+    `inputs` come with every call. A graph with a `bank` also takes `bank_a` and `bank_b`, which
+    live with the engine.
+    """
 
     file: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    bank: BankSpec | None = None
+
+    @property
+    def resident(self) -> tuple[TensorSpec, ...]:
+        """What the engine itself adds to the inputs of a call."""
+        if self.bank is None:
+            return ()
+        inputs, outputs = self.bank.widths
+        place = ("slots", self.bank.rank)
+        return (
+            TensorSpec(name="bank_a", dtype="float32", shape=(*place, inputs)),
+            TensorSpec(name="bank_b", dtype="float32", shape=(*place, outputs)),
+        )
 
 
 class Sizes(_Record):
@@ -74,6 +115,15 @@ class PromptSettings(_Record):
     zeros_for_empty_negative: bool
 
 
+class StyleSpec(_Record):
+    """A style that comes with the bundle; `places` of the bank are what its rank needs."""
+
+    file: str
+    trigger: str
+    licence: str
+    places: int
+
+
 class Manifest(_Record):
     """What manifest.json says; `files` maps every other file to its SHA-256."""
 
@@ -90,6 +140,7 @@ class Manifest(_Record):
     latent_channels: int
     latent_stride: int
     prompt: PromptSettings
+    styles: dict[str, StyleSpec] = {}
 
 
 @dataclass(frozen=True)
@@ -117,6 +168,9 @@ class Bundle:
         for graph, spec in self.manifest.graphs.items():
             if spec.file not in self.manifest.files:
                 raise BundleError(spec.file, f"graph {graph!r} is not among the hashed files")
+        for name, style in self.manifest.styles.items():
+            if style.file not in self.manifest.files:
+                raise BundleError(style.file, f"style {name!r} is not among the hashed files")
         for encoding in self.manifest.prompt.tokenizers:
             name = f"{encoding.folder}/tokenizer.json"
             if name not in self.manifest.files:

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -13,6 +14,8 @@ from luciole.bundle import Manifest
 from luciole.conditioning import Conditioner, Conditioning, run_in_batches
 from luciole.domain import EngineBadOutput, RenderPlan
 from luciole.engines import Engine
+from luciole.engines.bank import Mix
+from luciole.engines.styles import Styles
 from luciole.sampling import Row, Trajectory, denoise, schedule_of, steps_of
 from luciole.sampling.solvers import noise_scale
 
@@ -29,6 +32,7 @@ class Pipeline:
         self._manifest = engine.bundle.manifest
         self._schedule = schedule_of(self._manifest.scheduler)
         self._conditioner = Conditioner(engine)
+        self._styles = Styles(engine.bundle, engine.bank)
 
     def over(self, engine: Engine) -> Self:
         """The same pipeline over another view of its engine, such as one request's."""
@@ -46,6 +50,7 @@ class Pipeline:
         self._manifest.sizes.check("width", plan.width)
         self._manifest.sizes.check("height", plan.height)
         steps_of(plan.solver, self._schedule, plan.steps)
+        self._styles.check(plan.styles)
 
     def render(
         self, plans: Sequence[RenderPlan], progress: Progress | None = None
@@ -66,6 +71,18 @@ class Pipeline:
             self._trajectory(plan, f"sample {i}", None if latents is None else latents[i])
             for i, plan in enumerate(plans)
         ]
+        with ExitStack() as held:
+            mixes = [held.enter_context(self._styles.hold(plan.styles)) for plan in plans]
+            self._walk(plans, trajectories, mixes, progress)
+        return [trajectory.latents for trajectory in trajectories]
+
+    def _walk(
+        self,
+        plans: Sequence[RenderPlan],
+        trajectories: Sequence[Trajectory],
+        mixes: Sequence[Mix | None],
+        progress: Progress | None,
+    ) -> None:
         total = sum(len(trajectory.steps) for trajectory in trajectories)
         before = 0
 
@@ -76,9 +93,9 @@ class Pipeline:
         for group in _groups([(plan.height, plan.width) for plan in plans]):
             conditioning = self._conditioner([plans[i] for i in group])
             members = [trajectories[i] for i in group]
-            denoise(members, _Predict(self._engine, conditioning), tell)
+            predict = _Predict(self._engine, conditioning, [mixes[i] for i in group])
+            denoise(members, predict, tell)
             before += sum(len(trajectory.steps) for trajectory in members)
-        return [trajectory.latents for trajectory in trajectories]
 
     def decode(self, latents: Sequence[Latents]) -> list[Picture]:
         """Pictures from final latents, sizes mixed as they come."""
@@ -114,9 +131,14 @@ class Pipeline:
 class _Predict:
     """The denoiser's answers; rows with equally many tokens go through it together."""
 
-    def __init__(self, engine: Engine, conditioning: Sequence[Conditioning]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        conditioning: Sequence[Conditioning],
+        mixes: Sequence[Mix | None],
+    ) -> None:
         self._engine = engine
-        self._conditioning = conditioning
+        self._conditioning, self._mixes = conditioning, mixes
 
     def __call__(
         self, latents: NDArray[np.float32], timesteps: NDArray[np.float32], rows: Sequence[Row]
@@ -131,6 +153,7 @@ class _Predict:
                 "text_states": np.stack([words[n].states for n in group]),
                 "pooled": np.stack([words[n].pooled for n in group]),
                 "time_ids": np.array([time_ids[n] for n in group], dtype=np.float32),
+                **self._styled([rows[n].sample for n in group]),
             }
             answer = run_in_batches(self._engine, "denoiser", inputs)["prediction"]
             if answer.shape != inputs["latents"].shape:
@@ -138,6 +161,15 @@ class _Predict:
                 raise EngineBadOutput("prediction", f"has shape {answer.shape}, not {expected}")
             predictions[group] = answer
         return predictions
+
+    def _styled(self, samples: Sequence[int]) -> dict[str, NDArray[Any]]:
+        mixes = [mix for sample in samples if (mix := self._mixes[sample]) is not None]
+        if not mixes:
+            return {}
+        return {
+            "style_slot": np.stack([mix.slots for mix in mixes]),
+            "style_weight": np.stack([mix.weights for mix in mixes]),
+        }
 
 
 def _groups(keys: Sequence[object]) -> list[list[int]]:

@@ -35,7 +35,8 @@ def test_every_graph_agrees_with_torch(tiny_bundle: Bundle) -> None:
 def test_axes_carry_the_contracts_names(tiny_bundle: Bundle, graph: str) -> None:
     model = onnx.load(tiny_bundle.graph_file(graph), load_external_data=False)
     spec = tiny_bundle.manifest.graphs[graph]
-    for values, tensors in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
+    inputs = spec.inputs + spec.resident
+    for values, tensors in ((model.graph.input, inputs), (model.graph.output, spec.outputs)):
         for value, tensor in zip(values, tensors, strict=True):
             axes = value.type.tensor_type.shape.dim
             assert value.name == tensor.name

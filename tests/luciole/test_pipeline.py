@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from luciole.bundle import Bundle
 from luciole.domain import EngineBadOutput, InvalidRequest, RenderPlan, SolverName
+from luciole.engines.bank import StyleBank
 from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
 
@@ -44,6 +45,10 @@ class Recording:
     @property
     def bundle(self) -> Bundle:
         return self.engine.bundle
+
+    @property
+    def bank(self) -> StyleBank | None:
+        return self.engine.bank
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if graph == "denoiser":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from luciole.domain import BundleError, RenderPlan, SolverName
+from luciole.domain import BundleError, RenderPlan, SolverName, StyleUse
 from serving import bootstrap
 from serving.bootstrap import drawing
 from serving.settings import EngineChoice, Settings
@@ -24,6 +24,7 @@ PLANS = [
         guidance_scale=5,
         seed=seed,
         solver=SolverName.DPMPP_2M,
+        styles=[StyleUse(name=name, weight=0.7) for name in ("ink", "pastel")[:seed]],
     )
     for seed in range(3)
 ]

@@ -1,5 +1,6 @@
 """Shipping replaces a model as a whole, in half precision, or not at all."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def test_what_is_shipped_is_the_model_in_fp16_and_the_card_stays(
     assert old.keys() == new.keys()
     assert all(new[key].equal(old[key].half()) for key in old)
     assert (tmp_path / "pocket" / "README.md").read_text() == "a card"
-    assert (tmp_path / "pocket" / "model_index.json").exists()
+    index = (tmp_path / "pocket" / "model_index.json").read_text()
+    assert json.loads(index)["_class_name"] == "StableDiffusionXLPipeline"
+    for settings in (tmp_path / "pocket").rglob("*.json"):
+        assert str(tiny_folder) not in settings.read_text()
 
 
 def test_a_model_that_is_too_large_replaces_nothing(

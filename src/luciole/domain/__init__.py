@@ -11,7 +11,7 @@ from luciole.domain.errors import (
     LucioleError,
 )
 from luciole.domain.plan import RenderPlan, plans
-from luciole.domain.request import GenerationRequest, SolverName
+from luciole.domain.request import GenerationRequest, SolverName, StyleUse
 
 __all__ = [
     "BundleError",
@@ -25,5 +25,6 @@ __all__ = [
     "LucioleError",
     "RenderPlan",
     "SolverName",
+    "StyleUse",
     "plans",
 ]

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Words
+from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Styles, Words
 
 
 class RenderPlan(BaseModel):
@@ -18,9 +18,10 @@ class RenderPlan(BaseModel):
     guidance_scale: Guidance
     seed: Seed
     solver: SolverName
+    styles: Styles = ()
 
 
 def plans(request: GenerationRequest) -> list[RenderPlan]:
     """One plan a picture; the seeds count up from the request's."""
-    shared = request.model_dump(exclude={"count", "seed"})
+    shared = {name: getattr(request, name) for name in RenderPlan.model_fields if name != "seed"}
     return [RenderPlan(**shared, seed=(request.seed + i) % 2**63) for i in range(request.count)]

@@ -23,6 +23,18 @@ Guidance = Annotated[float, Field(ge=1.0, le=30.0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
+class StyleUse(BaseModel):
+    """A style by name and how strongly it acts: 0 not at all, 1 as it was trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    weight: float = Field(default=1.0, ge=-2.0, le=2.0, allow_inf_nan=False)
+
+
+Styles = Annotated[tuple[StyleUse, ...], Field(max_length=8)]
+
+
 class GenerationRequest(BaseModel):
     """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
 
@@ -36,6 +48,7 @@ class GenerationRequest(BaseModel):
     guidance_scale: Guidance = 3.5
     seed: Seed = 0
     solver: SolverName = SolverName.DPMPP_2M
+    styles: Styles = ()
     count: int = Field(default=1, ge=1, le=10)
 
     @field_validator("prompt")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from luciole.bundle import Bundle
 from luciole.domain import Busy, Cancelled, DeadlineExceeded, EngineError
+from luciole.engines.bank import StyleBank
 from luciole.engines.protocol import Engine, checked_inputs
 
 Tensors = dict[str, NDArray[Any]]
@@ -74,6 +75,11 @@ class BatchedEngine:
         """The model behind it."""
         return self._batcher.bundle
 
+    @property
+    def bank(self) -> StyleBank | None:
+        """The styles of the engine behind it."""
+        return self._batcher.bank
+
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """Outputs by name; Cancelled, DeadlineExceeded, or the EngineError of this job alone."""
         self.check()
@@ -127,6 +133,11 @@ class StepBatcher:
     def bundle(self) -> Bundle:
         """The model that the engine runs."""
         return self._engine.bundle
+
+    @property
+    def bank(self) -> StyleBank | None:
+        """The engine's styles."""
+        return self._engine.bank
 
     @property
     def requests(self) -> int:

@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from luciole.bundle import Bundle
 from luciole.domain import BundleError, EngineError
-from luciole.engines.protocol import checked_inputs, graph_spec
+from luciole.engines.protocol import STYLE_SLOTS, checked_inputs, graph_spec, style_bank
 
 QUIET = 3  # errors only
 ORT_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -28,8 +28,11 @@ class OnnxEngine:
     of threads: same bytes.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0, eager: bool = False) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int = 0, eager: bool = False, style_slots: int = STYLE_SLOTS
+    ) -> None:
         self._bundle = bundle
+        self.bank = style_bank(bundle, style_slots)
         self._threads = threads
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._lock = Lock()
@@ -47,6 +50,8 @@ class OnnxEngine:
         """Outputs by name; EngineError names the graph and input that do not fit."""
         feed = checked_inputs(self._bundle, graph, inputs)
         names = [tensor.name for tensor in graph_spec(self._bundle, graph).outputs]
+        if self.bank is not None and graph_spec(self._bundle, graph).bank is not None:
+            feed |= self.bank.resident
         session = self._session(graph)
         try:
             outputs = session.run(names, feed)

@@ -1,6 +1,7 @@
 """What a pipeline asks of an engine, and the check of inputs that engines share."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 
 from luciole.bundle import Bundle, GraphSpec
 from luciole.domain import EngineError
+from luciole.engines.bank import StyleBank
+
+STYLE_SLOTS = 33
+"""Places of a bank unless somebody says otherwise: 32 styles of the lowest rank, and none."""
 
 
 class Engine(Protocol):
@@ -18,6 +23,11 @@ class Engine(Protocol):
         """The manifest, tokenizers and scheduler that belong to the graphs."""
         ...
 
+    @property
+    def bank(self) -> StyleBank | None:
+        """The styles that live beside the denoiser, where its graph takes any."""
+        ...
+
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name; EngineError when the engine cannot be reached or refuses."""
         ...
@@ -25,6 +35,12 @@ class Engine(Protocol):
     def close(self) -> None:
         """Let go of sessions and connections; calling twice is fine."""
         ...
+
+
+def style_bank(bundle: Bundle, slots: int, folder: Path | None = None) -> StyleBank | None:
+    """An empty bank of the denoiser's shape; None where its graph takes no styles."""
+    spec = bundle.manifest.graphs["denoiser"].bank
+    return None if spec is None else StyleBank(spec, slots, folder)
 
 
 def checked_inputs(

@@ -9,6 +9,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from luciole.bundle import Bundle
 from luciole.domain import EngineError
+from luciole.engines.bank import StyleBank
 from luciole.engines.protocol import checked_inputs, graph_spec
 
 UNREACHABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
@@ -21,8 +22,11 @@ class TritonEngine:
     Nothing is connected until the first call. NaN is left for the denoise loop to find.
     """
 
-    def __init__(self, bundle: Bundle, url: str, timeout_s: float = 60.0) -> None:
-        self._bundle = bundle
+    def __init__(
+        self, bundle: Bundle, url: str, timeout_s: float = 60.0, bank: StyleBank | None = None
+    ) -> None:
+        """`bank`: the one whose files the server has mapped; None serves no styles."""
+        self._bundle, self.bank = bundle, bank
         self._url = url
         self._timeout_s = timeout_s
         self._client = triton.InferenceServerClient(

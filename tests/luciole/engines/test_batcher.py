@@ -24,7 +24,7 @@ class Doubling:
     """Answers with twice the latents, once it is let; refuses latents that hold 13."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+        self.bundle, self.bank = bundle, None
         self.calls: list[list[float]] = []
         self.let = threading.Event()
         self.let.set()

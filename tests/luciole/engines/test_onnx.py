@@ -28,6 +28,8 @@ def conditions(batch: int, height: int = 8, width: int = 12, tokens: int = 77) -
         "text_states": draw.standard_normal((batch, tokens, 64), np.float32),
         "pooled": draw.standard_normal((batch, 32), np.float32),
         "time_ids": np.full((batch, 6), 128, np.float32),
+        "style_slot": np.zeros((batch, 4), np.int64),
+        "style_weight": np.zeros((batch, 4), np.float32),
     }
 
 

@@ -56,7 +56,7 @@ class Unasked:
     """An engine that the notes never call."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+        self.bundle, self.bank = bundle, None
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         raise NotImplementedError
