@@ -165,16 +165,18 @@ class Bundle:
         for graph in GRAPHS:
             if graph not in self.manifest.graphs:
                 raise BundleError(MANIFEST, f"graphs has no {graph!r}")
+        for what, file in self._parts():
+            if file not in self.manifest.files:
+                raise BundleError(file, f"{what} is not among the hashed files")
+
+    def _parts(self) -> Iterator[tuple[str, str]]:
+        """What the manifest speaks of, and the file that it must have."""
         for graph, spec in self.manifest.graphs.items():
-            if spec.file not in self.manifest.files:
-                raise BundleError(spec.file, f"graph {graph!r} is not among the hashed files")
+            yield f"graph {graph!r}", spec.file
         for name, style in self.manifest.styles.items():
-            if style.file not in self.manifest.files:
-                raise BundleError(style.file, f"style {name!r} is not among the hashed files")
+            yield f"style {name!r}", style.file
         for encoding in self.manifest.prompt.tokenizers:
-            name = f"{encoding.folder}/tokenizer.json"
-            if name not in self.manifest.files:
-                raise BundleError(name, "is not among the hashed files")
+            yield "the tokenizer", f"{encoding.folder}/tokenizer.json"
 
     def file(self, name: str) -> Path:
         """Where a listed file lies; BundleError if it is outside the folder or not there."""
