@@ -88,8 +88,7 @@ class Export:
         fields = {**self._fields(folder), "prompt": prompt}
         fields["graphs"] = {graph.name: graph.spec for graph in made}
         bank = made[-1].spec.bank
-        if bank is not None:
-            fields["styles"] = write_styles(styles, bank, fresh)
+        fields["styles"] = {} if bank is None else write_styles(styles, bank, fresh)
         bundle = Bundle(fresh, write_manifest(fresh, fields))
         engine = OnnxEngine(bundle, threads=self.threads, style_slots=PARITY_SLOTS)
         agreements = parity(made, engine, cases(*shape, slots=PARITY_SLOTS), step)

@@ -140,7 +140,7 @@ class Manifest(_Record):
     latent_channels: int
     latent_stride: int
     prompt: PromptSettings
-    styles: dict[str, StyleSpec] = {}
+    styles: dict[str, StyleSpec]
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,8 @@ def test_an_unknown_key_is_named(folder: Path) -> None:
 
 
 def test_another_format_version_is_refused(folder: Path) -> None:
-    edit(folder, lambda manifest: manifest.update(format_version=2))
-    assert "format 2" in refusal(folder).message
+    edit(folder, lambda manifest: manifest.update(format_version=1))
+    assert "format 1" in refusal(folder).message
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
