@@ -31,6 +31,7 @@ def write_bundle(folder: Path) -> Path:
         "sizes": {"default": 128, "min": 64, "max": 256, "stride": 32, "max_batch": 4},
         "latent_channels": 8,
         "latent_stride": 8,
+        "styles": {},
         "prompt": {"tokenizers": encodings, "zeros_for_empty_negative": False},
     }
     write_manifest(folder, fields)
