@@ -112,12 +112,9 @@ class Renderer:
             self._pending -= 1
 
     def _draw(self, task: _Task) -> Pixels:
+        began = time.monotonic()
         try:
-            self._wait_ready(task)
-            began = time.monotonic()
-            with self._batcher.open(deadline=task.deadline) as request:
-                task.take(request)
-                picture = self._pipeline.over(request).render([task.plan])[0]
+            picture = self._drawn(task)
         except EngineError as error:
             self._metrics.engine_errors.labels(error.code).inc()
             log.warning("drawing failed", cause=error.code, field=error.field)
@@ -126,6 +123,21 @@ class Renderer:
             raise
         self._metrics.drawn(time.monotonic() - began)
         return picture
+
+    def _drawn(self, task: _Task) -> Pixels:
+        """An engine that was dead before it answered anything is healed and asked once more."""
+        self._wait_ready(task)
+        with self._batcher.open(deadline=task.deadline) as request:
+            task.take(request)
+            pipeline = self._pipeline.over(request)
+            try:
+                return pipeline.render([task.plan])[0]
+            except EngineError as error:
+                if request.answered or isinstance(error, EngineBadOutput):
+                    raise
+            self._keeper.report_trouble()
+            self._wait_ready(task)
+            return pipeline.render([task.plan])[0]
 
     def _wait_ready(self, task: _Task) -> None:
         """Whoever waited already when the engine was given up shares that fate at once."""

@@ -69,6 +69,8 @@ class BatchedEngine:
         self._batcher = batcher
         self.priority, self.deadline = priority, deadline
         self._cancelled = threading.Event()
+        self.answered = 0
+        """Calls that came back."""
 
     @property
     def bundle(self) -> Bundle:
@@ -83,7 +85,9 @@ class BatchedEngine:
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """Outputs by name; Cancelled, DeadlineExceeded, or the EngineError of this job alone."""
         self.check()
-        return self._batcher.submit(self, graph, checked_inputs(self.bundle, graph, inputs))
+        answer = self._batcher.submit(self, graph, checked_inputs(self.bundle, graph, inputs))
+        self.answered += 1
+        return answer
 
     def check(self) -> None:
         """Raises Cancelled or DeadlineExceeded once it is so."""
