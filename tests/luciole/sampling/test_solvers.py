@@ -1,8 +1,10 @@
 """Each solver against diffusers' scheduler step by step, then against a closed form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from math import sqrt
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -69,6 +71,16 @@ def seen_by_denoiser(scheduler: Any, sample: Array, i: int) -> Array:
     return sample
 
 
+@contextmanager
+def given(noise: Array) -> Iterator[None]:
+    """What diffusers' schedulers draw inside this block."""
+    with ExitStack() as patched:
+        for module in (ancestral_module, lcm_module):
+            draw = patch.object(module, "randn_tensor", lambda *_, **__: torch.from_numpy(noise))
+            patched.enter_context(draw)
+        yield
+
+
 def reference_walk(scheduler: Any, start: Array, noises: list[Array], model: Any) -> list[Array]:
     """What the denoiser sees at each step, and the final latents."""
     sample = start * float(getattr(scheduler, "init_noise_sigma", 1))
@@ -78,9 +90,8 @@ def reference_walk(scheduler: Any, start: Array, noises: list[Array], model: Any
             scheduler.scale_model_input(torch.from_numpy(sample), t)
         seen.append(seen_by_denoiser(scheduler, sample, i))
         prediction = torch.from_numpy(model(seen[-1], float(t)))
-        for module in (ancestral_module, lcm_module):
-            module.randn_tensor = lambda *_, i=i, **__: torch.from_numpy(noises[i])
-        sample = scheduler.step(prediction, t, torch.from_numpy(sample)).prev_sample.numpy()
+        with given(noises[i]):
+            sample = scheduler.step(prediction, t, torch.from_numpy(sample)).prev_sample.numpy()
     return [*seen, seen_by_denoiser(scheduler, sample, len(seen))]
 
 
@@ -106,10 +117,7 @@ def test_every_step_is_that_of_diffusers(
     zero_snr: bool,
     spacing: str,
     count: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ancestral_module, "randn_tensor", None)
-    monkeypatch.setattr(lcm_module, "randn_tensor", None)
     config = {
         **BETAS,
         "prediction_type": prediction_type,
