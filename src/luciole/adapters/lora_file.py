@@ -91,7 +91,6 @@ class LoraCard:
             "steps": self.steps,
             "seed": self.seed,
             "v2": False,
-            "tag_frequency": json.dumps({self.name: {self.trigger: 1}}),
             "training_comment": self.command,
         }
         return {f"ss_{key}": str(value) for key, value in facts.items()}
