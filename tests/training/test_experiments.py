@@ -97,6 +97,7 @@ STYLES = ("ink", "watercolour", "pixel", "neon_night", "pastel", "engraving")
 TINY = {
     "pocket_autoencoder": [*few("pictures"), "data.train.whole_from=1", *MODEL],
     "pocket_clip": [*few("pictures"), *MODEL],
+    "pocket_words": few("pictures"),
     "pocket_judge": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
     "pocket_base": [*few("latents.pictures"), "task.prompts=[a girl]", *MODEL],
     "pocket_flow": [

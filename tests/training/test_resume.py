@@ -22,6 +22,7 @@ STEPS = 12
 RECIPES = {
     "pocket_autoencoder": ["~callbacks.samples"],
     "pocket_clip": ["+data.workers=2"],
+    "pocket_words": [],
     "pocket_judge": [],
     "pocket_base": ["~callbacks.samples", "model.denoiser.text_width=64"],
     "pocket_style_ink": ["~callbacks.samples"],
