@@ -1,0 +1,1 @@
+"""What outlives a process: rows in SQL, files in an object store."""

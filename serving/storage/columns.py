@@ -1,0 +1,44 @@
+"""Column types that mean the same on SQLite and on Postgres."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+Document = JSON().with_variant(JSONB(), "postgresql")
+"""Any JSON value."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its zone; SQLite keeps none, so everything is stored in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """ValueError for a time without a zone, which would mean something else elsewhere."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; use datetime.now(UTC)")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """The same moment, in UTC."""
+        if value is None:
+            return None
+        known: datetime = value
+        return known.replace(tzinfo=UTC) if known.tzinfo is None else known.astimezone(UTC)
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(kind: str) -> str:
+    """A name that nobody else gives, such as `job_4f1c...`: 122 bits of chance."""
+    return f"{kind}_{uuid.uuid4().hex}"
