@@ -16,6 +16,7 @@ from luciole.domain import EngineBadOutput, RenderPlan
 from luciole.engines import Engine
 from luciole.engines.bank import Mix
 from luciole.engines.styles import Styles
+from luciole.guided import in_family, refuse_guides
 from luciole.sampling import Row, Trajectory, denoise, schedule_of, steps_of
 from luciole.sampling.solvers import noise_scale
 
@@ -51,6 +52,7 @@ class Pipeline:
         self._manifest.sizes.check("height", plan.height)
         steps_of(plan.solver, self._schedule, plan.steps)
         self._styles.check(plan.styles)
+        refuse_guides(plan, self._manifest)
 
     def render(
         self, plans: Sequence[RenderPlan], progress: Progress | None = None
@@ -122,7 +124,7 @@ class Pipeline:
             return generator.standard_normal(shape, dtype=np.float32)
 
         steps = steps_of(plan.solver, self._schedule, plan.steps)
-        own = draw()
+        own = in_family(draw(), plan.family)
         start = own if noise is None else np.asarray(noise, dtype=np.float32).reshape(shape)
         scale = np.float32(noise_scale(plan.solver, self._schedule, steps))
         return Trajectory(start * scale, steps, plan.guidance_scale, draw, name)

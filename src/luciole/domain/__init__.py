@@ -10,21 +10,45 @@ from luciole.domain.errors import (
     InvalidRequest,
     LucioleError,
 )
+from luciole.domain.guides import (
+    AnchorUse,
+    ControlKind,
+    ControlUse,
+    Guides,
+    IdentityBlocks,
+    IdentityUse,
+    LatentReference,
+    Mask,
+    NoiseFamily,
+    PictureName,
+    Start,
+)
 from luciole.domain.plan import RenderPlan, plans
 from luciole.domain.request import GenerationRequest, SolverName, StyleUse
 
 __all__ = [
+    "AnchorUse",
     "BundleError",
     "Busy",
     "Cancelled",
+    "ControlKind",
+    "ControlUse",
     "DeadlineExceeded",
     "EngineBadOutput",
     "EngineError",
     "GenerationRequest",
+    "Guides",
+    "IdentityBlocks",
+    "IdentityUse",
     "InvalidRequest",
+    "LatentReference",
     "LucioleError",
+    "Mask",
+    "NoiseFamily",
+    "PictureName",
     "RenderPlan",
     "SolverName",
+    "Start",
     "StyleUse",
     "plans",
 ]

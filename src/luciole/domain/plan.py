@@ -1,14 +1,13 @@
 """Exactly one picture, with every choice made."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from luciole.domain.guides import Guides
 from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Styles, Words
 
 
-class RenderPlan(BaseModel):
+class RenderPlan(Guides):
     """All that a pipeline needs to draw one picture again, byte for byte, on the same machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: Words
     negative_prompt: Words = ""

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from luciole.domain.guides import Guides
+
 MAX_PROMPT_CHARACTERS = 4000
 
 
@@ -35,10 +37,8 @@ class StyleUse(BaseModel):
 Styles = Annotated[tuple[StyleUse, ...], Field(max_length=8)]
 
 
-class GenerationRequest(BaseModel):
+class GenerationRequest(Guides):
     """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: Words
     negative_prompt: Words = ""
