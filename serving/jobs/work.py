@@ -1,0 +1,82 @@
+"""What can be asked of the workers: a kind of job says what its frames are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter
+
+from luciole.domain import RenderPlan
+
+Params = dict[str, Any]
+"""What a job needs to be drawn, as JSON; nothing else is kept of the request."""
+RENDER = "render"
+_PLANS = TypeAdapter(list[RenderPlan])
+
+
+class Kind(Protocol):
+    """One kind of job. What it answers depends on its arguments alone: a job may be resumed."""
+
+    def total(self, params: Params) -> int:
+        """How many frames there will be."""
+        ...
+
+    def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
+        """Frame `k`; `drawn` holds the SHA-256 of the pictures of frames 0 to k-1."""
+        ...
+
+
+class Render:
+    """Frames that do not depend on each other."""
+
+    def total(self, params: Params) -> int:
+        """As many as there are plans."""
+        return len(params["plans"])
+
+    def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
+        """The plan as it was accepted."""
+        return RenderPlan.model_validate(params["plans"][k])
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a tenant wants done; `cost` in steps x megapixels, `seconds` until it expires."""
+
+    tenant: str
+    kind: str
+    params: Params
+    total: int
+    cost: float
+    seconds: float = 900.0
+    user: str | None = None
+    project: str | None = None
+    priority: int = 0
+    """Within the tenant, 0 goes first."""
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """A caller's key, and the hash of the body that came with it."""
+
+    key: str
+    body_hash: str
+    response: dict[str, Any] = field(default_factory=dict)
+    """What else the route wants back when the key comes again."""
+
+
+def render(tenant: str, plans: Sequence[RenderPlan], **more: Any) -> NewJob:
+    """A job that draws these plans; `more` are fields of NewJob."""
+    return NewJob(
+        tenant=tenant,
+        kind=RENDER,
+        params={"plans": _PLANS.dump_python(list(plans), mode="json")},
+        total=len(plans),
+        cost=sum(units(plan) for plan in plans),
+        **more,
+    )
+
+
+def units(plan: RenderPlan, steps: int | None = None) -> float:
+    """Steps x megapixels of a plan, or of the first `steps` of it."""
+    done = plan.steps if steps is None else min(steps, plan.steps)
+    return done * plan.width * plan.height / 1e6

@@ -1,0 +1,82 @@
+"""Work that was accepted: what it is, how it stands, what happened to it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from luciole.domain.plan import RenderPlan
+
+
+class JobState(StrEnum):
+    """`queued -> running`, then exactly one of the other four, for good."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing changes it any more."""
+        return self not in {JobState.QUEUED, JobState.RUNNING}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(_Record):
+    """Why a job failed; `code` is stable and meant for machines."""
+
+    code: str
+    message: str
+
+
+class Job(_Record):
+    """How a job stands; `cost` and `units` in steps x megapixels."""
+
+    id: str
+    tenant: str
+    kind: str
+    project: str | None
+    state: JobState
+    cancel_requested: bool
+    failure: Failure | None
+    total: int
+    """Frames that it will have."""
+    cost: float
+    """If all of them are drawn."""
+    units: float | None
+    """What is billed; known at the end."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    deadline_at: datetime
+
+
+class DrawnFrame(_Record):
+    """Frame `k` of a job: the file that shows it, and the plan that draws it again."""
+
+    k: int
+    sha256: str
+    mime: str
+    width: int
+    height: int
+    plan: RenderPlan
+    units: float
+
+
+class JobEvent(_Record):
+    """Something that happened; within a tenant `seq` grows in the order in which it did."""
+
+    seq: int
+    job: str
+    tenant: str
+    type: str
+    """job.state, job.progress, job.frame."""
+    data: dict[str, Any]
+    at: datetime
