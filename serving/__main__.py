@@ -1,4 +1,4 @@
-"""`python -m serving triton-setup | up | demo`: the commands of the service."""
+"""`python -m serving triton-setup | up | demo | storyboard`: the commands of the service."""
 
 import argparse
 import signal
@@ -40,6 +40,11 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
     demo.set_defaults(command=_demo)
+    board = commands.add_parser("storyboard", help="pictures, sheet and animatic of a YAML file")
+    board.add_argument("file", type=Path, help="the storyboard")
+    board.add_argument("--out", type=Path, help="a folder; out/storyboards/<name> without it")
+    board.add_argument("--list", action="store_true", help="say what is stale and draw nothing")
+    board.set_defaults(command=_storyboard)
     return top
 
 
@@ -77,6 +82,13 @@ def _demo(asked: argparse.Namespace) -> None:
     from serving.settings import Settings
 
     demo(Settings(), asked.out, keep=asked.keep, console=console)
+
+
+def _storyboard(asked: argparse.Namespace) -> None:
+    from serving.orchestration.scenes.command import storyboard
+    from serving.settings import Settings
+
+    storyboard(Settings(), asked.file, asked.out, only_list=asked.list, console=console)
 
 
 if __name__ == "__main__":

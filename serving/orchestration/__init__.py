@@ -1,0 +1,1 @@
+"""What only this product knows: prompts, styles, characters and scenes; no torch."""

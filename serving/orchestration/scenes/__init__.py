@@ -1,0 +1,1 @@
+"""Storyboards: a graph of frames in, pictures that know each other out."""

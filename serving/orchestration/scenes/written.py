@@ -1,0 +1,105 @@
+"""Storyboards as people write them: YAML files with pictures beside them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from luciole.domain import InvalidRequest
+from luciole.domain.character import CharacterName, Facet
+from luciole.domain.request import Words
+from luciole.domain.storyboard import CastMember, Storyboard
+from serving.orchestration.scenes.pictures import PictureShelf, decode
+
+MOST_BYTES = 2_000_000
+
+
+class WrittenCharacter(BaseModel):
+    """A character's words by facet, and picture files by facet, paths from the file's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    identity: Words = ""
+    outfit: Words = ""
+    palette: Words = ""
+    pose: Words = ""
+    pictures: dict[Facet, Annotated[tuple[Path, ...], Field(min_length=1)]] = {}
+
+    @property
+    def words(self) -> dict[Facet, str]:
+        """What was said, by facet."""
+        return {facet: said for facet in Facet if (said := getattr(self, facet.value))}
+
+
+_CAST: TypeAdapter[dict[CharacterName, WrittenCharacter]] = TypeAdapter(
+    dict[CharacterName, WrittenCharacter]
+)
+
+
+def read_storyboard(file: Path, shelf: PictureShelf) -> Storyboard:
+    """The storyboard of a file, its characters' pictures put on the shelf.
+
+    InvalidRequest names the frame and the field that are wrong, such as
+    `frames.rooftop.camera.shot`.
+    """
+    written = _parsed(file)
+    if not isinstance(written, dict):
+        raise InvalidRequest(file.name, "must say `title:` and `frames:`")
+    characters = written.pop("characters", {})
+    try:
+        cast = _CAST.validate_python(characters)
+    except ValidationError as error:
+        raise _named(error, {}, "characters") from error
+    members = {name: _member(file.parent, name, one, shelf) for name, one in cast.items()}
+    try:
+        return Storyboard.model_validate({**written, "characters": members})
+    except ValidationError as error:
+        raise _named(error, written) from error
+
+
+def _parsed(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise InvalidRequest(file.name, f"is larger than {MOST_BYTES:,} bytes")
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidRequest(str(file), f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(file.name, "is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f"line {place.line + 1}: " if place else ""
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise InvalidRequest(file.name, f"{where}is not YAML: {problem}") from error
+
+
+def _member(folder: Path, name: str, written: WrittenCharacter, shelf: PictureShelf) -> CastMember:
+    pictures = {
+        facet: tuple(_put(f"characters.{name}.pictures.{facet}", folder / file, shelf)
+                     for file in files)
+        for facet, files in written.pictures.items()
+    }  # fmt: skip
+    return CastMember(words=written.words, pictures=pictures)
+
+
+def _put(field: str, file: Path, shelf: PictureShelf) -> str:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(field, f"{file.name} cannot be read: {error.strerror}") from error
+    decode(field, content)
+    return shelf.put(content)
+
+
+def _named(error: ValidationError, written: Mapping[str, Any], *above: str) -> InvalidRequest:
+    """The first mistake, with a frame's name where pydantic has its number."""
+    first = error.errors()[0]
+    place = [*above, *first["loc"]]
+    frames = written.get("frames")
+    if len(place) > 1 and place[0] == "frames" and isinstance(place[1], int):
+        frame = frames[place[1]] if isinstance(frames, list) else None
+        name = frame.get("name") if isinstance(frame, dict) else None
+        place[1] = name if isinstance(name, str) else place[1]
+    return InvalidRequest(".".join(map(str, place)), first["msg"])
