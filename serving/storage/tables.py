@@ -107,6 +107,8 @@ class JobRow(Row):
     state: Mapped[str]
     """queued, running, succeeded, failed, canceled, expired."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    attempts: Mapped[int] = mapped_column(default=0)
+    """At drawing frames, since the last one that was drawn."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     total: Mapped[int]
@@ -202,7 +204,7 @@ class IdempotencyRow(Row):
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[str]
-    job: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    job: Mapped[str | None]
     response: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 

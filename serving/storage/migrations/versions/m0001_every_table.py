@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("params", Document, nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("error_code", sa.String(), nullable=True),
         sa.Column("error_message", sa.String(), nullable=True),
         sa.Column("total", sa.Integer(), nullable=False),
@@ -257,9 +258,6 @@ def upgrade() -> None:
         sa.Column("job", sa.String(), nullable=True),
         sa.Column("response", Document, nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["job"], ["jobs.id"], name="fk_idempotency_job", ondelete="CASCADE"
-        ),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name="fk_idempotency_tenant"),
         sa.PrimaryKeyConstraint("tenant", "key", name="pk_idempotency"),
     )
