@@ -1,24 +1,29 @@
 """Jobs as the gateway sees them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from dbos import DBOSClient
+from sqlalchemy import Connection, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luciole.domain.job import DrawnFrame, Job, JobEvent, JobState
+from serving.jobs import ending, events, records
+from serving.jobs.accepting import Accepted, accept
+from serving.jobs.feed import Feed
 from serving.jobs.work import Idempotency, NewJob
+from serving.storage.database import READING
+from serving.storage.tables import JobRow
+from serving.storage.writing import storage_errors
 
-
-@dataclass(frozen=True)
-class Accepted:
-    """A job that will be done; `again` if the same key had brought it before."""
-
-    job: Job
-    again: bool
-    response: dict[str, object]
+P = ParamSpec("P")
+R = TypeVar("R")
+IDLE = 15.0
+"""Seconds after which a quiet `follow` says so."""
 
 
 class Jobs(Protocol):
-    """Every method sees the rows of one tenant only."""
+    """Every method sees the rows of one tenant only; StorageUnavailable from any of them."""
 
     async def accept(self, new: NewJob, idempotency: Idempotency | None = None) -> Accepted:
         """Once this returns the job will end, whatever is killed; KeyReused, StorageFull."""
@@ -62,6 +67,93 @@ class Jobs(Protocol):
         """What happened after event `since`, in order."""
         ...
 
-    async def changed(self, timeout: float) -> bool:
-        """Wait until any tenant has a new event; False after `timeout` seconds without."""
+    def follow(
+        self, tenant: str, since: int, job: str | None = None, project: str | None = None
+    ) -> AsyncIterator[list[JobEvent]]:
+        """All events after `since` as they come, without end; an empty list after 15 s of quiet."""
         ...
+
+
+class SqlJobs:
+    """Jobs over a database; the feed tells when to look again."""
+
+    def __init__(self, database: AsyncEngine, client: DBOSClient, feed: Feed) -> None:
+        self._database, self._client, self._feed = database, client, feed
+
+    async def accept(self, new: NewJob, idempotency: Idempotency | None = None) -> Accepted:
+        """Job, key, event and place in the queue in one transaction."""
+        return await self._write(accept, self._client, new, idempotency)
+
+    async def get(self, tenant: str, job: str) -> Job:
+        """JobNotFound if the tenant has none of that id."""
+        return await self._read(records.find, tenant, job)
+
+    async def listed(
+        self,
+        tenant: str,
+        states: Sequence[JobState] = (),
+        project: str | None = None,
+        before: Job | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """The newest first; `before` continues a page."""
+        return await self._read(records.listed, tenant, states, project, before, limit)
+
+    async def frames(self, tenant: str, job: str) -> list[DrawnFrame]:
+        """What is drawn so far, in the order of `k`."""
+        return await self._read(records.frames, tenant, job)
+
+    async def cancel(self, tenant: str, job: str) -> Job:
+        """A queued job ends at once, a running one at its next step, an ended one stays."""
+        return await self._write(_cancel, tenant, job)
+
+    async def last_seq(self, tenant: str) -> int:
+        """Of the tenant's newest event, 0 without any."""
+        return await self._read(events.last_seq, tenant)
+
+    async def events(
+        self,
+        tenant: str,
+        since: int = 0,
+        job: str | None = None,
+        project: str | None = None,
+        limit: int = 500,
+    ) -> list[JobEvent]:
+        """What happened after event `since`, in order."""
+        return await self._read(events.since, tenant, since, job, project, limit)
+
+    async def follow(
+        self, tenant: str, since: int, job: str | None = None, project: str | None = None
+    ) -> AsyncIterator[list[JobEvent]]:
+        """All events after `since` as they come, without end; an empty list after 15 s of quiet."""
+        while True:
+            count = self._feed.count
+            if happened := await self.events(tenant, since, job, project):
+                since = happened[-1].seq
+                yield happened
+            elif not await self._feed.after(count, IDLE):
+                yield []
+
+    async def _write(
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        with storage_errors():
+            async with self._database.begin() as connection:
+                return await connection.run_sync(work, *args, **kwargs)
+
+    async def _read(
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        with storage_errors():
+            async with self._database.connect() as connection:
+                await connection.execution_options(**READING)
+                return await connection.run_sync(work, *args, **kwargs)
+
+
+def _cancel(connection: Connection, tenant: str, job: str) -> Job:
+    records.find(connection, tenant, job)
+    asked: dict[str, Any] = {"cancel_requested": True}
+    unended = update(JobRow).where(JobRow.id == job, JobRow.ended_at.is_(None))
+    connection.execute(unended.values(**asked))
+    ending.end_if_queued(connection, job, ending.Ending(JobState.CANCELED))
+    return records.find(connection, tenant, job)

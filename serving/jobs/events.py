@@ -1,0 +1,61 @@
+"""What happened to jobs, in the order of commits."""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+
+from luciole.domain.job import JobEvent
+from serving.storage.tables import JobEventRow, JobRow
+
+STATE, PROGRESS, FRAME = "job.state", "job.progress", "job.frame"
+CHANNEL = "luciole_events"
+"""Where Postgres tells listeners that a tenant has a new event."""
+
+
+def append(connection: Connection, job: str, tenant: str, kind: str, data: dict[str, Any]) -> None:
+    """Add an event, as the last thing of a transaction.
+
+    Postgres numbers rows before they are committed, so that a reader could see event 8 and miss
+    event 7; a lock for the tenant until the commit makes the numbers follow the commits.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0))")
+        connection.execute(lock, {"tenant": tenant})
+        connection.execute(select(func.pg_notify(CHANNEL, tenant)))
+    values = {"job": job, "tenant": tenant, "type": kind, "data": {"job_id": job, **data}}
+    connection.execute(insert(JobEventRow).values(**values))
+
+
+def forget_progress(connection: Connection, job: str) -> None:
+    """Remove what nobody asks for once a job has ended."""
+    connection.execute(
+        delete(JobEventRow).where(JobEventRow.job == job, JobEventRow.type == PROGRESS)
+    )
+
+
+def last_seq(connection: Connection, tenant: str) -> int:
+    """The number of the tenant's newest event, 0 without any."""
+    newest = select(func.max(JobEventRow.seq)).where(JobEventRow.tenant == tenant)
+    return connection.scalar(newest) or 0
+
+
+def since(
+    connection: Connection,
+    tenant: str,
+    seq: int,
+    job: str | None,
+    project: str | None,
+    limit: int,
+) -> list[JobEvent]:
+    """A tenant's events after `seq`, of one job or of one project's jobs where asked."""
+    asked = select(JobEventRow).where(JobEventRow.tenant == tenant, JobEventRow.seq > seq)
+    if job is not None:
+        asked = asked.where(JobEventRow.job == job)
+    if project is not None:
+        asked = asked.join(JobRow, JobRow.id == JobEventRow.job).where(JobRow.project == project)
+    rows = connection.execute(asked.order_by(JobEventRow.seq).limit(limit))
+    return [
+        JobEvent(seq=row.seq, job=row.job, tenant=row.tenant, type=row.type, data=row.data,
+                 at=row.created_at)
+        for row in rows
+    ]  # fmt: skip
