@@ -182,6 +182,7 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
     expected = {
         "pocket_autoencoder": folder / "vae",
         "pocket_clip": folder / "text_encoder_2",
+        "pocket_words": folder / "text_encoder",
         "pocket_judge": folder.parent / "judge",
         "pocket_base": folder / "unet",
         "pocket_flow": folder / "unet",
