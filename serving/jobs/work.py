@@ -76,7 +76,6 @@ def render(tenant: str, plans: Sequence[RenderPlan], **more: Any) -> NewJob:
     )
 
 
-def units(plan: RenderPlan, steps: int | None = None) -> float:
-    """Steps x megapixels of a plan, or of the first `steps` of it."""
-    done = plan.steps if steps is None else min(steps, plan.steps)
-    return done * plan.width * plan.height / 1e6
+def units(plan: RenderPlan) -> float:
+    """Steps x megapixels of a plan."""
+    return plan.steps * plan.width * plan.height / 1e6

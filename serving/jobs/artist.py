@@ -1,0 +1,91 @@
+"""Drawing one frame: what a worker asks of an engine, and how long it bears with it."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from luciole.domain import (
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    EngineBadOutput,
+    EngineError,
+    RenderPlan,
+)
+
+Pixels = NDArray[np.uint8]
+"""Height x width x RGB."""
+BAD_OUTPUTS = 3
+"""An engine that answers nonsense so often will not better itself."""
+log = structlog.get_logger()
+
+
+@dataclass
+class Watch:
+    """Is told of every step of a frame, and stops it there when it must stop."""
+
+    deadline: float
+    """A time of `time.monotonic`."""
+    canceled: Callable[[], bool]
+    tell: Callable[[int, int], None]
+    """Hears (steps done, steps in all)."""
+    size: float = 0.0
+    """Megapixels of the frame."""
+    steps: int = field(default=0, init=False)
+    """Done since the frame was last begun."""
+
+    @property
+    def spent(self) -> float:
+        """Steps x megapixels that were run."""
+        return self.steps * self.size
+
+    def step(self, done: int, total: int) -> None:
+        """Cancelled or DeadlineExceeded between two steps."""
+        self.steps = done
+        self.check()
+        self.tell(done, total)
+
+    def check(self) -> None:
+        """Raise what `step` raises."""
+        if self.canceled():
+            raise Cancelled("job", "was canceled")
+        if time.monotonic() > self.deadline:
+            raise DeadlineExceeded("deadline", "passed before the job was done")
+
+
+class Artist(Protocol):
+    """Draws frames, several at a time from as many threads."""
+
+    def draw(self, plan: RenderPlan, watch: Watch) -> Pixels:
+        """Call `watch.step` after each step; EngineError where trying again may help."""
+        ...
+
+
+def draw_patiently(artist: Artist, plan: RenderPlan, watch: Watch) -> Pixels:
+    """Try again, later each time, until the deadline; then raise what went wrong last."""
+    pause, nonsense = 0.1, 0
+    while True:
+        try:
+            return artist.draw(plan, watch)
+        except (EngineError, Busy) as error:
+            nonsense += isinstance(error, EngineBadOutput)
+            late = time.monotonic() + pause > watch.deadline
+            if late or nonsense == BAD_OUTPUTS:
+                raise
+            log.warning("drawing failed", cause=error.code, field=error.field, again_in=pause)
+        _sleep(pause * random.uniform(0.5, 1.0), watch)
+        pause = min(2 * pause, 5.0)
+
+
+def _sleep(seconds: float, watch: Watch) -> None:
+    """Wait, but not for somebody who has gone."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        watch.check()
+        time.sleep(min(left, 0.1))

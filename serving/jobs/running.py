@@ -1,0 +1,90 @@
+"""What a worker writes while it draws; a worker whose lease was given up writes nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from luciole.domain import RenderPlan
+from luciole.domain.job import JobState
+from serving.jobs import events
+from serving.jobs.work import units
+from serving.storage.columns import now
+from serving.storage.tables import AssetRefRow, AssetRow, JobFrameRow, JobRow
+from serving.storage.writing import insert_if_new
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture that lies in the object store; `size` in bytes."""
+
+    sha256: str
+    size: int
+    mime: str
+    extension: str
+    width: int
+    height: int
+
+
+def row_of(connection: Connection, job: str) -> Row[Any] | None:
+    """The job's row, which nobody else changes until the end of the transaction; None if ended."""
+    asked = select(JobRow).where(JobRow.id == job).with_for_update()
+    row = connection.execute(asked).one()
+    return None if row.ended_at is not None else row
+
+
+def begin(connection: Connection, job: str) -> Row[Any] | None:
+    """The job's row, now running; None if it has ended already."""
+    row = row_of(connection, job)
+    if row is None or row.state == JobState.RUNNING:
+        return row
+    running = {"state": JobState.RUNNING, "started_at": now()}
+    connection.execute(update(JobRow).where(JobRow.id == job).values(**running))
+    events.append(connection, job, row.tenant, events.STATE, {"state": JobState.RUNNING})
+    return row
+
+
+def attempt(connection: Connection, job: str) -> int | None:
+    """Count another try at a frame: 1 for the first since the last success; None if ended."""
+    row = row_of(connection, job)
+    if row is None:
+        return None
+    tries = row.attempts + 1
+    connection.execute(update(JobRow).where(JobRow.id == job).values(attempts=tries))
+    return int(tries)
+
+
+def drawn(connection: Connection, job: str, k: int, plan: RenderPlan, picture: Picture) -> bool:
+    """Record a frame; False if the job has ended. A frame that is there already stays."""
+    row = row_of(connection, job)
+    if row is None:
+        return False
+    connection.execute(update(JobRow).where(JobRow.id == job).values(attempts=0))
+    insert_if_new(connection, AssetRow, **picture.__dict__)
+    insert_if_new(
+        connection, AssetRefRow, sha256=picture.sha256, tenant=row.tenant, kind="job", owner=job
+    )
+    document = plan.model_dump(mode="json")
+    new = insert_if_new(
+        connection, JobFrameRow, job=job, k=k, asset_sha=picture.sha256, plan=document,
+        units=units(plan),
+    )  # fmt: skip
+    if new:
+        said = {"index": k, "sha256": picture.sha256, "mime": picture.mime}
+        events.append(connection, job, row.tenant, events.FRAME, said)
+    return True
+
+
+def progress(
+    connection: Connection, job: str, tenant: str, k: int, step: int, steps: int, eta: float | None
+) -> None:
+    """Say how far a frame is; `eta` in seconds."""
+    said = {"index": k, "phase": "denoising", "step": step, "steps": steps, "eta_s": eta}
+    events.append(connection, job, tenant, events.PROGRESS, said)
+
+
+def frames_drawn(connection: Connection, job: str) -> list[str]:
+    """The pictures of frames 0, 1, ... as far as there is no gap."""
+    asked = select(JobFrameRow.k, JobFrameRow.asset_sha).where(JobFrameRow.job == job)
+    known = {row.k: row.asset_sha for row in connection.execute(asked)}
+    return [known[k] for k in range(len(known)) if k in known]
