@@ -23,6 +23,8 @@ from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
 from serving.probe import Probe, learned, prove
 from serving.settings import EngineChoice, Settings
+from serving.storage.database import open_database
+from serving.storage.migrate import migrate
 from serving.triton import environment, repository
 from serving.triton.errors import TritonUnavailable
 from serving.triton.server import TritonServer
@@ -36,8 +38,19 @@ log = structlog.get_logger()
 @contextmanager
 def service(settings: Settings) -> Iterator[tuple[FastAPI, Drawing]]:
     """An app over a proven engine; what was started is stopped at the end of the block."""
+    prepare_state(settings)
     with drawing(settings) as ready:
         yield create_app(ready, settings), ready
+
+
+def prepare_state(settings: Settings) -> None:
+    """See to it that the state's folder and every table are there."""
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    engine = open_database(settings.database)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
 
 
 @contextmanager

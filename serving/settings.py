@@ -4,8 +4,10 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from luciole.domain import InvalidRequest
 
 
 class EngineChoice(StrEnum):
@@ -14,6 +16,17 @@ class EngineChoice(StrEnum):
     AUTO = "auto"
     ONNX = "onnx"
     TRITON = "triton"
+
+
+class AuthChoice(StrEnum):
+    """Who must show a key: `local` trusts whoever sits at this machine, `keys` nobody.
+
+    `auto` is `local` where only this machine can reach the service, else `keys`.
+    """
+
+    AUTO = "auto"
+    LOCAL = "local"
+    KEYS = "keys"
 
 
 class Settings(BaseSettings):
@@ -46,5 +59,55 @@ class Settings(BaseSettings):
     ready_patience: float = Field(default=10.0, gt=0)
     """How long /readyz itself waits for the engine before it says 503."""
     body_bytes: int = Field(default=262_144, ge=1024)
+
+    state_folder: Path = Path("out/state")
+    """What the service must not forget: its database, objects and keys."""
+    database_url: str | None = None
+    """`postgresql://...`; without one, a SQLite file in the state's folder."""
+    redis_url: SecretStr | None = None
+    """For rate limits and events shared by several gateways; without one, they are per process."""
+    public_url: str | None = None
+    """How callers reach the service through a proxy; without one, as the request says."""
+
+    auth: AuthChoice = AuthChoice.AUTO
+    oidc_issuer: str | None = None
+    """An OpenID provider whose tokens are accepted and whose users may log in."""
+    oidc_audience: str = "luciole"
+    """Whom the provider's access tokens must be made for."""
+    oidc_client_id: str | None = None
+    """With it, /auth/login leads to the provider."""
+    oidc_client_secret: SecretStr | None = None
+    oidc_tenant_claim: str | None = None
+    """The claim that names a user's tenant; without one, each user has their own."""
+    session_seconds: float = Field(default=8 * 3600.0, gt=0)
+
+    rate_units: int = Field(default=60_000, ge=1)
+    """Thousandths of a step x megapixel that a tenant may ask for in a minute."""
+    rate_requests: int = Field(default=6_000, ge=1)
+    """Requests of a tenant in a minute."""
+    upload_bytes: int = Field(default=32 * 2**20, ge=1024)
+    upload_pixels: int = Field(default=40_000_000, ge=1)
+    """Read from a picture's header, before anything is decoded."""
+    signed_seconds: float = Field(default=3600.0, gt=0)
+    """How long an asset's signed address opens it."""
+    credentials: bool = True
+    """Pictures carry signed Content Credentials (C2PA)."""
+    c2pa_chain: Path | None = None
+    """PEM certificates, the signer's first; without them, a test authority is made."""
+    c2pa_key: Path | None = None
     kept_pictures: int = Field(default=256, ge=1)
     """Pictures behind URLs; the oldest make room."""
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        file = self.state_folder.resolve() / "luciole.db"
+        return self.database_url or f"sqlite:///{file}"
+
+    @property
+    def open_to_owner(self) -> bool:
+        """Whether requests from this machine need no key; InvalidRequest if it is not alone."""
+        alone = self.host in {"127.0.0.1", "::1", "localhost"}
+        if self.auth is AuthChoice.LOCAL and not alone:
+            raise InvalidRequest("LUCIOLE_AUTH", f"cannot be local while others reach {self.host}")
+        return alone and self.auth is not AuthChoice.KEYS

@@ -6,26 +6,41 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.gateway import errors, health, images
+from serving.gateway.auth import routes as auth
+from serving.gateway.auth.directory import Directory
+from serving.gateway.auth.provider import Provider
+from serving.gateway.auth.state import authenticator, welcome
 from serving.gateway.drawing import Drawing
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
 from serving.gateway.recent import RecentPictures
 from serving.gateway.renderer import Limits, Renderer
 from serving.settings import Settings
+from serving.storage.database import open_database_async
 
 
 def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
-    """Return a gateway over `drawing`; its renderer ends with the app, the engine does not."""
-    metrics = Metrics()
+    """Return a gateway over `drawing` and a state that is prepared.
+
+    Its renderer and its connections end with the app, the engine does not.
+    """
+    metrics, database = Metrics(), open_database_async(settings.database)
     renderer = Renderer(drawing, limits(settings), metrics)
+    provider = Provider(settings.oidc_issuer) if settings.oidc_issuer else None
+    access = authenticator(settings, Directory(database), provider)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        await welcome(access.directory, settings)
         yield
         renderer.close()
+        await database.dispose()
 
     app = FastAPI(title="Luciole", lifespan=life)
+    app.state.authenticator = access
     errors.install(app)
+    app.include_router(auth.routes(access))
+    app.include_router(auth.well_known(access))
     app.include_router(images.routes(drawing, renderer, RecentPictures(settings.kept_pictures)))
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))
@@ -34,7 +49,8 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     metrics.watch("engine_rows", "Rows of all calls together", lambda: drawing.batcher.rows)
     for name, value in (drawing.gauges or {}).items():
         metrics.watch(name, "Of the engine's supervisor", value)
-    app.add_middleware(BodyLimit, most=settings.body_bytes)
+    uploads = dict.fromkeys(("/api/v1/assets", "/v1/images/edits"), settings.upload_bytes)
+    app.add_middleware(BodyLimit, most=settings.body_bytes, uploads=uploads)
     app.add_middleware(Observed, metrics=metrics)
     return app
 

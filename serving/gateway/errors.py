@@ -1,7 +1,11 @@
-"""One table from what went wrong to what HTTP says, in the shape OpenAI's clients read."""
+"""One table from what went wrong to what HTTP says.
+
+The routes under /v1 answer in the shape OpenAI's clients read, all others as RFC 9457 says.
+"""
 
 import math
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
@@ -20,7 +24,18 @@ from luciole.domain import (
     InvalidRequest,
     LucioleError,
 )
+from serving.gateway.refusals import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    TooLarge,
+    Unauthenticated,
+    Unprocessable,
+)
 
+PROBLEM = "application/problem+json"
 log = structlog.get_logger()
 
 
@@ -35,7 +50,15 @@ class Answer:
 
 TABLE: dict[type[LucioleError], Answer] = {
     InvalidRequest: Answer(400, "invalid_request_error"),
+    Unauthenticated: Answer(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
+    Forbidden: Answer(403, "permission_error"),
+    NotFound: Answer(404, "invalid_request_error"),
+    Conflict: Answer(409, "invalid_request_error"),
+    TooLarge: Answer(413, "invalid_request_error"),
+    Unprocessable: Answer(422, "invalid_request_error"),
     Busy: Answer(429, "rate_limit_error"),
+    RateLimited: Answer(429, "rate_limit_error"),
+    QuotaExceeded: Answer(429, "insufficient_quota"),
     Cancelled: Answer(499, "invalid_request_error"),
     DeadlineExceeded: Answer(504, "server_error"),
     EngineBadOutput: Answer(502, "server_error"),
@@ -51,11 +74,36 @@ def answer_to(error: LucioleError) -> Answer:
 
 
 def shaped(
-    status: int, message: str, kind: str, param: str | None, code: str | None
+    path: str, status: int, message: str, kind: str, param: str | None, code: str | None
 ) -> JSONResponse:
-    """Return OpenAI's `{"error": ...}` body."""
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return JSONResponse({"error": error}, status_code=status)
+    """Return OpenAI's `{"error": ...}` body under /v1, a problem elsewhere."""
+    if path.startswith("/v1/"):
+        error = {"message": message, "type": kind, "param": param, "code": code}
+        return JSONResponse({"error": error}, status_code=status)
+    problem = {
+        "type": f"urn:luciole:problem:{code or 'http'}",
+        "title": _title(status),
+        "status": status,
+        "detail": message,
+        "code": code,
+        "field": param,
+    }
+    return JSONResponse(problem, status_code=status, media_type=PROBLEM)
+
+
+def _title(status: int) -> str:
+    known = {one.value for one in HTTPStatus}
+    return HTTPStatus(status).phrase if status in known else "Client Closed Request"
+
+
+def answered(path: str, error: LucioleError) -> JSONResponse:
+    """Say what went wrong, and when to come back."""
+    answer = answer_to(error)
+    response = shaped(path, answer.status, str(error), answer.type, error.field, error.code)
+    response.headers.update(answer.headers)
+    if isinstance(error, Busy | RateLimited):
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return response
 
 
 def fault(
@@ -68,7 +116,7 @@ def fault(
     first = errors.errors()[0]
     if first["type"] == "json_invalid":
         return InvalidRequest("body", "is not valid JSON")
-    place = [str(part) for part in first["loc"] if part != "body"]
+    place = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
     name = names.get(place[0], place[0]) if place else "body"
     if first["type"] == "extra_forbidden":
         return InvalidRequest(name, "is not a known field")
@@ -80,24 +128,23 @@ def install(app: FastAPI) -> None:
     """Answer every failure of `app` in one shape."""
 
     @app.exception_handler(LucioleError)
-    async def _deliberate(_: Request, error: LucioleError) -> JSONResponse:
-        answer = answer_to(error)
-        response = shaped(answer.status, str(error), answer.type, error.field, error.code)
-        response.headers.update(answer.headers)
-        if isinstance(error, Busy):
-            response.headers["Retry-After"] = str(math.ceil(error.retry_after))
-        return response
+    async def _deliberate(request: Request, error: LucioleError) -> JSONResponse:
+        return answered(request.url.path, error)
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        return await _deliberate(request, fault(error, {}))
+        return answered(request.url.path, fault(error, {}))
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         about = "body" if error.status_code in {400, 413} else None
-        return shaped(error.status_code, error.detail, "invalid_request_error", about, None)
+        path, status = request.url.path, error.status_code
+        response = shaped(path, status, error.detail, "invalid_request_error", about, None)
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(Exception)
-    async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
+    async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
         log.error("unforeseen", kind=type(error).__name__, exc_info=error)
-        return shaped(500, "something broke on our side", "server_error", None, "internal")
+        words = "something broke on our side"
+        return shaped(request.url.path, 500, words, "server_error", None, "internal")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from luciole.bundle import Sizes
 from luciole.domain import GenerationRequest, InvalidRequest, RenderPlan, SolverName, plans
 from luciole.domain.request import Guidance, Seed, Styles, Words
+from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.drawing import Drawing, Pixels
 from serving.gateway.encoding import PictureFormat, encode
 from serving.gateway.errors import fault
@@ -81,7 +82,7 @@ def routes(drawing: Drawing, renderer: Renderer, recent: RecentPictures) -> APIR
     router, manifest = APIRouter(prefix="/v1"), drawing.pipeline.manifest
 
     @router.post("/images/generations", response_model_exclude_none=True)
-    async def generate(asked: ImagesRequest, request: Request) -> ImagesResponse:
+    async def generate(asked: ImagesRequest, request: Request, caller: Drawer) -> ImagesResponse:
         began = time.perf_counter()
         check_model(asked.model, manifest.name)
         planned = plans(resolve(asked, manifest.sizes))
@@ -114,7 +115,7 @@ def routes(drawing: Drawing, renderer: Renderer, recent: RecentPictures) -> APIR
         return Response(file, media_type=f"image/{name.rpartition('.')[2]}", headers=headers)
 
     @router.get("/models")
-    async def models() -> dict[str, Any]:
+    async def models(caller: Reader) -> dict[str, Any]:
         model = {"id": manifest.name, "object": "model", "created": 0, "owned_by": "luciole"}
         return {"object": "list", "data": [model]}
 

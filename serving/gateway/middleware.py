@@ -2,14 +2,16 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.gateway.errors import shaped
+from serving.gateway.errors import answered
 from serving.gateway.metrics import Metrics
+from serving.gateway.refusals import TooLarge
 
 log = structlog.get_logger()
 
@@ -17,18 +19,18 @@ log = structlog.get_logger()
 class BodyLimit:
     """Refuses bodies over a number of bytes with 413, announced or not."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: ASGIApp, most: int, uploads: Mapping[str, int]) -> None:
+        self._app, self._most, self._uploads = app, most, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, counting what is read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._uploads.get(scope["path"], self._most)
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self._most:
-            words = f"body: is over {self._most} bytes"
-            refusal = shaped(413, words, "invalid_request_error", "body", "too_large")
+        if announced.isdigit() and int(announced) > most:
+            refusal = answered(scope["path"], TooLarge("body", f"is over {most} bytes"))
             await refusal(scope, receive, send)
             return
         read = 0
@@ -37,8 +39,8 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
-                raise HTTPException(413, f"body: is over {self._most} bytes")
+            if read > most:
+                raise HTTPException(413, f"body: is over {most} bytes")
             return message
 
         await self._app(scope, counted, send)

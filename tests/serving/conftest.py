@@ -1,7 +1,8 @@
 """What the tests of the service share: the Triton environment, and a server that adds."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -102,17 +103,32 @@ def settings(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> S
         threads=1,
         log_level="ERROR",
         triton_folder=tmp_path_factory.mktemp("triton"),
+        state_folder=tmp_path_factory.mktemp("state"),
     )
 
 
 @pytest.fixture(scope="session")
-def gateway(settings: Settings) -> Iterator[str]:
-    """The address of a real uvicorn over the in-process engine."""
-    with (
-        listening(settings) as door,
-        service(settings) as (app, _),
-        serving(app, address_of(door), door) as address,
-    ):
+def serve() -> Callable[[Settings], AbstractContextManager[str]]:
+    """Runs a real uvicorn over the in-process engine for the time of a block; its address."""
+
+    @contextmanager
+    def run(settings: Settings) -> Iterator[str]:
+        with (
+            listening(settings) as door,
+            service(settings) as (app, _),
+            serving(app, address_of(door), door) as address,
+        ):
+            yield address
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    settings: Settings, serve: Callable[[Settings], AbstractContextManager[str]]
+) -> Iterator[str]:
+    """The address of a service for the owner of this machine."""
+    with serve(settings) as address:
         yield address
 
 

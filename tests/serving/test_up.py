@@ -60,6 +60,7 @@ def start(bundle: Bundle, folder: Path) -> Service:
         "LUCIOLE_READY_SECONDS": "0",
         "LUCIOLE_READY_PATIENCE": "1",
         "LUCIOLE_TRITON_FOLDER": str(folder),
+        "LUCIOLE_STATE_FOLDER": str(folder / "state"),
     }
     said = folder / "said.txt"
     with said.open("wb") as file:
@@ -162,7 +163,7 @@ def test_a_frozen_triton_makes_the_service_unready_and_thawing_heals_it(running:
     os.kill(triton, signal.SIGSTOP)
     frozen = httpx.get(f"{running.address}/readyz", timeout=30)
     assert frozen.status_code == 503
-    assert frozen.json()["error"]["message"] == "engine: no answer within 1 s"
+    assert frozen.json()["detail"] == "engine: no answer within 1 s"
     assert httpx.get(f"{running.address}/healthz", timeout=30).status_code == 200
     os.kill(triton, signal.SIGCONT)
     while running.ready() != 200:

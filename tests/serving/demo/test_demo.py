@@ -28,7 +28,11 @@ def made(
         [sys.executable, "-m", "serving", "demo", "--out", out],
         cwd=ROOT,
         env=os.environ
-        | {"LUCIOLE_BUNDLE": str(tiny_bundle.path), "LUCIOLE_TRITON_FOLDER": str(out / "triton")},
+        | {
+            "LUCIOLE_BUNDLE": str(tiny_bundle.path),
+            "LUCIOLE_TRITON_FOLDER": str(out / "triton"),
+            "LUCIOLE_STATE_FOLDER": str(out / "state"),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -1,0 +1,86 @@
+"""What routes ask of their callers, as annotations of their parameters."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
+
+from serving.gateway.auth.authenticator import Authenticator
+from serving.gateway.auth.principal import Principal, Scope
+from serving.gateway.refusals import Forbidden, Unauthenticated
+
+SESSION_COOKIE = "luciole_session"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Needs(SecurityBase):
+    """A dependency: the caller, who has the scope; Unauthenticated or Forbidden otherwise."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.model = HTTPBearer(description="An API key (lk_...) or a token")
+        self.scheme_name = "bearer"
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        """Read the header, or the session's cookie from our own pages."""
+        principal = await caller(connection)
+        principal.need(self.scope)
+        structlog.contextvars.bind_contextvars(tenant=principal.tenant)
+        return principal
+
+
+Drawer = Annotated[Principal, Depends(Needs(Scope.GENERATE))]
+Reader = Annotated[Principal, Depends(Needs(Scope.READ))]
+Writer = Annotated[Principal, Depends(Needs(Scope.WRITE))]
+Admin = Annotated[Principal, Depends(Needs(Scope.ADMIN))]
+
+
+async def caller(connection: HTTPConnection) -> Principal:
+    """Who sent this; Unauthenticated, or Forbidden for another site's page."""
+    authenticator: Authenticator = connection.app.state.authenticator
+    principal = await authenticator.principal(credential_of(connection))
+    if principal is authenticator.owner:
+        _check_is_here(connection)
+    return principal
+
+
+def _check_is_here(connection: HTTPConnection) -> None:
+    """An open machine is open to who sits at it: not to web pages, nor through a proxy."""
+    headers = connection.headers
+    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    if host not in LOOPBACK or "x-forwarded-for" in headers or "forwarded" in headers:
+        words = "is needed by requests that do not come straight from this machine"
+        raise Unauthenticated("authorization", words)
+    if not from_our_pages(connection):
+        raise Forbidden("origin", "this machine answers only its own pages without a key")
+
+
+def credential_of(connection: HTTPConnection) -> str | None:
+    """The key or token that a request carries; None without any.
+
+    A browser sends cookies to us from any page, so with one a change must come from ours.
+    """
+    kind, _, value = connection.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value:
+        return value.strip()
+    if key := connection.headers.get("x-api-key"):
+        return key
+    cookie = connection.cookies.get(SESSION_COOKIE)
+    if cookie and not from_our_pages(connection):
+        raise Forbidden("origin", "a session is only taken from this service's own pages")
+    return cookie
+
+
+def from_our_pages(connection: HTTPConnection) -> bool:
+    """Whether no other site's page can have sent this; without a browser there is no origin."""
+    origin = connection.headers.get("origin")
+    if origin is not None:
+        return origin.partition("://")[2] == connection.headers.get("host")
+    if connection.scope["type"] == "websocket":
+        return True
+    site = connection.headers.get("sec-fetch-site", "none")
+    return connection.scope["method"] in SAFE_METHODS or site in {"none", "same-origin"}
