@@ -50,8 +50,8 @@ class NewJob:
     seconds: float = 900.0
     user: str | None = None
     project: str | None = None
-    priority: int = 0
-    """Within the tenant, 0 goes first."""
+    priority: int = 100
+    """From 1; within the tenant, the smaller goes first."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""A database, an object store and real worker processes over an engine that pretends."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Engine, insert, select
+
+from luciole.domain import RenderPlan, SolverName
+from luciole.domain.job import Job, JobEvent
+from serving.jobs import durable
+from serving.jobs.accepting import Accepted
+from serving.jobs.feed import feeding
+from serving.jobs.ledger import Jobs, SqlJobs
+from serving.jobs.work import Idempotency, NewJob, render
+from serving.storage.database import open_database, open_database_async
+from serving.storage.migrate import migrate
+from serving.storage.tables import TenantRow
+
+R = TypeVar("R")
+PROGRAM = Path(__file__).with_name("stub_worker.py")
+LIMITS = {"lease": 1.5, "poll": 0.05, "house": 0.3, "tries": 3, "grace": 2}
+
+
+def plan(seed: int = 0, prompt: str = "a", steps: int = 5, side: int = 100) -> RenderPlan:
+    return RenderPlan(
+        prompt=prompt, width=side, height=side, steps=steps, guidance_scale=1, seed=seed,
+        solver=SolverName.EULER,
+    )  # fmt: skip
+
+
+@dataclass
+class Site:
+    """Everything that outlives a worker, and the workers that were started on it."""
+
+    url: str
+    folder: Path
+    database: Engine
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def notes(self) -> Path:
+        return self.folder / "notes"
+
+    def start(self, **limits: float) -> subprocess.Popen[bytes]:
+        """A worker process; it may not be ready yet."""
+        said = json.dumps(LIMITS | limits)
+        places = [self.url, str(self.folder / "objects"), str(self.notes), said]
+        process = subprocess.Popen([sys.executable, str(PROGRAM), *places], cwd=Path.cwd(),
+                                   env=os.environ | {"PYTHONPATH": "."})  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        self.processes.clear()
+
+    def begun(self) -> list[list[str]]:
+        """[prompt, seed, process id] of every frame that any worker began."""
+        return [line.split() for line in self.notes.read_text().splitlines()]
+
+    def run(self, act: Callable[[Jobs], Awaitable[R]]) -> R:
+        """What `act` makes of the jobs, in an event loop of its own."""
+        return asyncio.run(self._run(act))
+
+    async def _run(self, act: Callable[[Jobs], Awaitable[R]]) -> R:
+        database, client = open_database_async(self.url), durable.client(self.url)
+        try:
+            async with feeding(self.url) as feed:
+                return await act(SqlJobs(database, client, feed))
+        finally:
+            client.destroy()
+            await database.dispose()
+
+    def fill(self) -> Path:
+        """Leave no room on the disk; returns the file to remove."""
+        ballast = self.folder / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        return ballast
+
+    def accept(self, new: NewJob, key: str | None = None, body: str = "b") -> Accepted:
+        idempotency = None if key is None else Idempotency(key, body)
+        return self.run(lambda jobs: jobs.accept(new, idempotency))
+
+    def draw(self, *plans: RenderPlan, tenant: str = "ada", **more: Any) -> str:
+        """Accept a job; returns its id."""
+        return self.accept(render(tenant, plans, **more)).job.id
+
+    def job(self, job: str, tenant: str = "ada") -> Job:
+        return self.run(lambda jobs: jobs.get(tenant, job))
+
+    def events(self, job: str, tenant: str = "ada") -> list[JobEvent]:
+        return self.run(lambda jobs: jobs.events(tenant, job=job))
+
+    def rows(self, table: Any) -> list[Any]:
+        with self.database.connect() as connection:
+            return list(connection.execute(select(table)))
+
+    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "it did not come to pass"
+            time.sleep(0.03)
+
+    def ended(self, job: str, tenant: str = "ada", seconds: float = 20) -> Job:
+        """The job, once it has ended."""
+        self.until(lambda: self.job(job, tenant).state.ended, seconds)
+        return self.job(job, tenant)
+
+
+def open_site(url: str, folder: Path) -> Site:
+    database = open_database(url)
+    migrate(database)
+    durable.migrate_durable(url)
+    with database.begin() as connection:
+        connection.execute(insert(TenantRow), [
+            {"id": "ada", "name": "Ada", "stripe_customer": "cus_ada"},
+            {"id": "bob", "name": "Bob", "stripe_customer": None},
+        ])  # fmt: skip
+    return Site(url, folder, database)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """SQLite and a folder."""
+    made = open_site(f"sqlite:///{tmp_path}/service.db", tmp_path)
+    yield made
+    made.stop()
+    made.database.dispose()
+
+
+@pytest.fixture
+def small_site(tmp_path: Path) -> Iterator[Site]:
+    """The same on a disk of 4 MB."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path]).returncode:
+        pytest.skip("mounting a small disk needs the right to mount (CAP_SYS_ADMIN)")
+    made = open_site(f"sqlite:///{tmp_path}/service.db", tmp_path)
+    yield made
+    made.stop()
+    made.database.dispose()
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)

@@ -1,0 +1,64 @@
+"""A real worker over an engine that only pretends: `python stub_worker.py DATABASE OBJECTS NOTES`.
+
+Frames say in their prompt what shall happen, and every frame that is begun is a line of NOTES.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from luciole.domain import EngineBadOutput, EngineError, RenderPlan
+from serving.jobs.artist import Pixels, Watch
+from serving.jobs.process import WorkerLimits, run_worker
+from serving.jobs.work import RENDER, Render
+from serving.jobs.worker import Encoded, Studio
+from serving.storage.database import open_database
+from serving.storage.objects import open_objects
+
+
+class Pretender:
+    """Steps of 20 ms; the picture is the seed's colour."""
+
+    def __init__(self, notes: Path) -> None:
+        self._notes = notes
+        self._down = notes.with_name("down")
+
+    def draw(self, plan: RenderPlan, watch: Watch) -> Pixels:
+        with self._notes.open("a") as file:
+            file.write(f"{plan.prompt} {plan.seed} {os.getpid()}\n")
+        pause = 0.2 if "slow" in plan.prompt else 0.02
+        for step in range(plan.steps):
+            if self._down.exists():
+                raise EngineError("stub", "is down")
+            time.sleep(pause)
+            if "crash" in plan.prompt:
+                os.kill(os.getpid(), signal.SIGKILL)
+            watch.step(step + 1, plan.steps)
+        if "nonsense" in plan.prompt:
+            raise EngineBadOutput("pictures", "sample 0 is not finite")
+        if "fault" in plan.prompt:
+            raise ZeroDivisionError("a fault in our own code")
+        return np.full((plan.height, plan.width, 3), plan.seed % 256, np.uint8)
+
+
+def encode(pixels: Pixels, plan: RenderPlan) -> Encoded:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG", compress_level=1)
+    return Encoded(target.getvalue() + str(plan.seed).encode(), "image/png", "png")
+
+
+def main(url: str, folder: str, notes: str, limits: str) -> None:
+    studio = Studio(Pretender(Path(notes)), encode, open_objects(f"file://{folder}"),
+                    {RENDER: Render()})  # fmt: skip
+    run_worker(url, open_database(url), studio, WorkerLimits(**json.loads(limits)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
