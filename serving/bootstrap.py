@@ -21,6 +21,7 @@ from luciole.engines.triton import TritonEngine
 from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
+from serving.jobs.durable import migrate_durable
 from serving.probe import Probe, learned, prove
 from serving.settings import EngineChoice, Settings
 from serving.storage.database import open_database
@@ -51,6 +52,7 @@ def prepare_state(settings: Settings) -> None:
         migrate(engine)
     finally:
         engine.dispose()
+    migrate_durable(settings.database)
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """What the service must not forget: its database, objects and keys."""
     database_url: str | None = None
     """`postgresql://...`; without one, a SQLite file in the state's folder."""
+    objects_url: str | None = None
+    """`s3://bucket/prefix`; without one, a folder of the state's."""
     redis_url: SecretStr | None = None
     """For rate limits and events shared by several gateways; without one, they are per process."""
     public_url: str | None = None
@@ -103,6 +105,12 @@ class Settings(BaseSettings):
         """The database's URL."""
         file = self.state_folder.resolve() / "luciole.db"
         return self.database_url or f"sqlite:///{file}"
+
+    @property
+    def objects(self) -> str:
+        """The object store's URL."""
+        folder = self.state_folder.resolve() / "objects"
+        return self.objects_url or folder.as_uri()
 
     @property
     def open_to_owner(self) -> bool:

@@ -6,17 +6,27 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.gateway import errors, health, images
+from serving.gateway.addresses import Addresses
+from serving.gateway.assets import routes as assets
+from serving.gateway.assets.shelf import Shelf
+from serving.gateway.assets.signing import Signer
 from serving.gateway.auth import routes as auth
 from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.provider import Provider
-from serving.gateway.auth.state import authenticator, welcome
+from serving.gateway.auth.state import authenticator, secret, welcome
 from serving.gateway.drawing import Drawing
+from serving.gateway.generations import routes as generations
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
+from serving.gateway.parts import Parts
 from serving.gateway.recent import RecentPictures
 from serving.gateway.renderer import Limits, Renderer
+from serving.jobs import durable
+from serving.jobs.feed import feeding
+from serving.jobs.ledger import SqlJobs
 from serving.settings import Settings
 from serving.storage.database import open_database_async
+from serving.storage.objects import open_objects
 
 
 def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
@@ -28,12 +38,20 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     renderer = Renderer(drawing, limits(settings), metrics)
     provider = Provider(settings.oidc_issuer) if settings.oidc_issuer else None
     access = authenticator(settings, Directory(database), provider)
+    signer = Signer(secret(settings.state_folder / "urls.key"), settings.signed_seconds)
+    shelf = Shelf(database, open_objects(settings.objects), signer)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await welcome(access.directory, settings)
-        yield
+        client = durable.client(settings.database)
+        async with feeding(settings.database) as feed:
+            jobs = SqlJobs(database, client, feed)
+            addresses = Addresses(settings.public_url)
+            app.state.parts = Parts(settings, drawing, database, jobs, shelf, addresses)
+            yield
         renderer.close()
+        client.destroy()
         await database.dispose()
 
     app = FastAPI(title="Luciole", lifespan=life)
@@ -41,6 +59,8 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(auth.routes(access))
     app.include_router(auth.well_known(access))
+    app.include_router(generations.router)
+    app.include_router(assets.router)
     app.include_router(images.routes(drawing, renderer, RecentPictures(settings.kept_pictures)))
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))

@@ -34,6 +34,8 @@ from serving.gateway.refusals import (
     Unauthenticated,
     Unprocessable,
 )
+from serving.jobs.errors import JobNotFound, KeyReused
+from serving.storage.errors import StorageFull, StorageUnavailable
 
 PROBLEM = "application/problem+json"
 log = structlog.get_logger()
@@ -53,9 +55,11 @@ TABLE: dict[type[LucioleError], Answer] = {
     Unauthenticated: Answer(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
     Forbidden: Answer(403, "permission_error"),
     NotFound: Answer(404, "invalid_request_error"),
+    JobNotFound: Answer(404, "invalid_request_error"),
     Conflict: Answer(409, "invalid_request_error"),
     TooLarge: Answer(413, "invalid_request_error"),
     Unprocessable: Answer(422, "invalid_request_error"),
+    KeyReused: Answer(422, "invalid_request_error"),
     Busy: Answer(429, "rate_limit_error"),
     RateLimited: Answer(429, "rate_limit_error"),
     QuotaExceeded: Answer(429, "insufficient_quota"),
@@ -63,6 +67,8 @@ TABLE: dict[type[LucioleError], Answer] = {
     DeadlineExceeded: Answer(504, "server_error"),
     EngineBadOutput: Answer(502, "server_error"),
     EngineError: Answer(503, "server_error", {"Retry-After": "2"}),
+    StorageFull: Answer(507, "server_error"),
+    StorageUnavailable: Answer(503, "server_error"),
     BundleError: Answer(500, "server_error"),
     LucioleError: Answer(500, "server_error"),
 }
@@ -101,7 +107,7 @@ def answered(path: str, error: LucioleError) -> JSONResponse:
     answer = answer_to(error)
     response = shaped(path, answer.status, str(error), answer.type, error.field, error.code)
     response.headers.update(answer.headers)
-    if isinstance(error, Busy | RateLimited):
+    if isinstance(error, Busy | RateLimited | StorageUnavailable):
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response
 

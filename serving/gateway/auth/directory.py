@@ -129,7 +129,8 @@ class Directory:
 
 async def _ensure_tenant(connection: AsyncConnection, tenant: str, name: str) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    row = dialect.insert(TenantRow).values(id=tenant, name=name)
+    # Private until somebody decides otherwise: whoever knows a file's name cannot fetch it.
+    row = dialect.insert(TenantRow).values(id=tenant, name=name, private=True)
     await connection.execute(row.on_conflict_do_nothing())
 
 

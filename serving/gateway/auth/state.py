@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from pathlib import Path
 
 import structlog
@@ -44,6 +45,13 @@ def signing_key(file: Path) -> ECKey:
         made.ensure_kid()
         write_secret(file, json.dumps(made.as_dict(private=True)))
     return ECKey.import_key(json.loads(file.read_text()))
+
+
+def secret(file: Path) -> bytes:
+    """32 bytes of chance in the file, made at the first start."""
+    if not file.exists():
+        write_secret(file, secrets.token_hex(32))
+    return bytes.fromhex(file.read_text())
 
 
 async def welcome(directory: Directory, settings: Settings) -> None:

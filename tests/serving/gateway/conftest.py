@@ -1,5 +1,11 @@
 """A gateway over a painter that needs no engine: fast to start, and its pictures are known."""
 
+import asyncio
+import io
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from luciole.bundle import Bundle, Manifest, Sizes
 from luciole.domain import RenderPlan
@@ -17,9 +24,12 @@ from luciole.engines.batcher import StepBatcher
 from serving.bootstrap import configure_logging, prepare_state
 from serving.demo.command import serving
 from serving.gateway.app import create_app
+from serving.gateway.auth.directory import Directory
+from serving.gateway.auth.principal import EVERYTHING
 from serving.gateway.drawing import Drawing, InProcess, Pixels
 from serving.run import address_of, listening
 from serving.settings import AuthChoice, Settings
+from serving.storage.database import open_database_async
 
 SIZES = Sizes(default=128, min=64, max=256, stride=32, max_batch=8)
 Serve = Callable[..., AbstractContextManager[str]]
@@ -106,3 +116,53 @@ def admin(guarded: tuple[str, Path]) -> Iterator[httpx.Client]:
     address, state = guarded
     with client(address, (state / "admin.key").read_text()) as made:
         yield made
+
+
+WORKER = Path(__file__).parents[1] / "jobs" / "stub_worker.py"
+
+
+@contextmanager
+def working(state: Path, **limits: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process over the state of a gateway, while the block lasts."""
+    chosen = {"lease": 5, "poll": 0.05, "house": 0.5, "tries": 3, "grace": 2} | limits
+    places = [f"sqlite:///{state}/luciole.db", str(state / "objects"), str(state / "notes")]
+    process = subprocess.Popen(
+        [sys.executable, str(WORKER), *places, json.dumps(chosen)],
+        env=os.environ | {"PYTHONPATH": "."},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def worker(guarded: tuple[str, Path]) -> Iterator[None]:
+    """Draws the jobs of the guarded service."""
+    with working(guarded[1]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def stranger(guarded: tuple[str, Path], admin: httpx.Client) -> Iterator[httpx.Client]:
+    """Somebody of another tenant, who may do everything there."""
+    address, state = guarded
+    with client(address, asyncio.run(_issue(state, "stranger"))) as made:
+        yield made
+
+
+async def _issue(state: Path, tenant: str) -> str:
+    database = open_database_async(f"sqlite:///{state}/luciole.db")
+    directory = Directory(database)
+    await directory.ensure_tenant(tenant, tenant)
+    made = await directory.issue(tenant, "a key", EVERYTHING)
+    await database.dispose()
+    return made.secret
+
+
+@pytest.fixture(scope="session")
+def tiny_png() -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (16, 16), (7, 0, 0)).save(target, "PNG")
+    return target.getvalue()

@@ -1,0 +1,1 @@
+"""Pictures as accepted work: asked for, looked after, canceled (the form of Firefly Services)."""

@@ -1,0 +1,35 @@
+"""What routes work with, made when the app starts and found through each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import HTTPConnection
+
+from serving.gateway.addresses import Addresses
+from serving.gateway.assets.shelf import Shelf
+from serving.gateway.drawing import Drawing
+from serving.jobs.ledger import Jobs
+from serving.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one running gateway."""
+
+    settings: Settings
+    drawing: Drawing
+    database: AsyncEngine
+    jobs: Jobs
+    shelf: Shelf
+    addresses: Addresses
+
+
+async def parts_of(connection: HTTPConnection) -> Parts:
+    """Those of the app that answers."""
+    parts: Parts = connection.app.state.parts
+    return parts
+
+
+Its = Annotated[Parts, Depends(parts_of)]
