@@ -36,6 +36,18 @@ class PromptTokenizer:
         room = self._window - 2
         return max(1, *(-(-len(ids) // room) for ids in self._ids(prompt)))
 
+    @property
+    def room(self) -> int:
+        """Tokens of a prompt that one window holds."""
+        return self._window - 2
+
+    def places(self, prompt: str) -> list[list[int]]:
+        """For each encoder: the letter of the prompt at which each of its tokens begins."""
+        return [
+            [start for start, _ in tokenizer.encode(prompt, add_special_tokens=False).offsets]
+            for tokenizer in self._tokenizers
+        ]
+
     def windows(self, prompt: str, count: int | None = None) -> PromptWindows:
         """The prompt's ids, padded with empty windows up to `count`; nothing is ever cut."""
         needed = self.windows_needed(prompt)
