@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from luciole.domain import RenderPlan
+from serving.orchestration.characters.drift import Retries, draw_alike
+from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.compile import CompiledFrame, with_pictures
-from serving.orchestration.scenes.pictures import Picture, PictureShelf, name_of, png
 
 Progress = Callable[[int, int], None]
 
@@ -33,16 +34,6 @@ class Likeness(Protocol):
     def __call__(self, frame: CompiledFrame, picture: Picture) -> dict[str, float]:
         """A score for everybody who has references; nothing where nobody has."""
         ...
-
-
-@dataclass(frozen=True)
-class Retries:
-    """A frame whose characters drift is drawn again with other noise, and the best is kept."""
-
-    attempts: int = 1
-    """At most; 1 draws once and only flags."""
-    least: float = 0.0
-    """Below this likeness a character has drifted."""
 
 
 @dataclass(frozen=True)
@@ -132,32 +123,11 @@ def _drawn(
     retries: Retries,
     progress: Callable[[CompiledFrame, int, int], None],
 ) -> tuple[Drawn, bytes]:
-    """The first attempt that is like enough, or else the best of all."""
+    def draw(plan: RenderPlan) -> Picture:
+        return draws.render([plan], lambda done, total: progress(frame, done, total))[0]
+
     plan = with_pictures(frame.plan, pictures)
-    best: tuple[float, Drawn, bytes] | None = None
-    for attempt in range(retries.attempts):
-        tried = _varied(plan, attempt)
-        picture = draws.render([tried], lambda done, total: progress(frame, done, total))[0]
-        scores = likeness(frame, picture)
-        worst = min(scores.values(), default=1.0)
-        if best is None or worst > best[0]:
-            content = png(picture)
-            drifted = tuple(name for name, score in scores.items() if score < retries.least)
-            said = tried.model_dump(mode="json")
-            drawn = Drawn(frame.key, name_of(content), said, attempt + 1, scores, drifted)
-            best = (worst, drawn, content)
-        if worst >= retries.least:
-            break
-    assert best is not None  # noqa: S101 - at least one attempt is made
-    return best[1], best[2]
-
-
-def _varied(plan: RenderPlan, attempt: int) -> RenderPlan:
-    """Other noise of one's own; the head of a family lets some of its common noise go for it."""
-    if attempt == 0:
-        return plan
-    changes: dict[str, Any] = {"seed": (plan.seed + attempt) % 2**63}
-    if plan.family is not None:
-        share = min(plan.family.share, 0.7)
-        changes["family"] = plan.family.model_copy(update={"share": share})
-    return plan.model_copy(update=changes)
+    best = draw_alike(plan, draw, lambda picture: likeness(frame, picture), retries)
+    content, said = png(best.picture), best.plan.model_dump(mode="json")
+    record = Drawn(frame.key, name_of(content), said, best.attempts, best.scores, best.drifted)
+    return record, content

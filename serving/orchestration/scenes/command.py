@@ -17,9 +17,10 @@ from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 from serving.exported import ensure
-from serving.orchestration.scenes.build import Drawn, FrameCache, Retries, build, stale
+from serving.orchestration.characters.drift import Retries
+from serving.orchestration.pictures import PictureShelf
+from serving.orchestration.scenes.build import Drawn, FrameCache, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
-from serving.orchestration.scenes.pictures import PictureShelf
 from serving.orchestration.scenes.sheet import Panel, animatic, contact_sheet
 from serving.orchestration.scenes.words import story_of
 from serving.orchestration.scenes.written import read_storyboard

@@ -6,34 +6,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from luciole.domain import AnchorUse, IdentityBlocks, IdentityUse, LatentReference, RenderPlan
+from luciole.domain import AnchorUse, IdentityUse, LatentReference, RenderPlan
 from luciole.domain.character import Facet
-from luciole.domain.guides import MOST_IDENTITIES, MOST_REFERENCES
+from luciole.domain.guides import MOST_IDENTITIES
 from luciole.domain.shots import Shot, shots
-from luciole.domain.storyboard import CastMember, ShotSize, Storyboard
-from serving.orchestration.scenes.pictures import name_of, png
+from luciole.domain.storyboard import Storyboard
+from serving.orchestration.characters.applying import EVERY, references
+from serving.orchestration.pictures import name_of, png
 from serving.orchestration.scenes.regions import columns, mask
 from serving.orchestration.scenes.words import from_left_to_right, places_of, prompt_of
 
 RULES = 1
 """Of this compiler; another number makes every frame stale."""
-_BLOCKS = {
-    Facet.IDENTITY: IdentityBlocks.ALL,
-    Facet.OUTFIT: IdentityBlocks.ALL,
-    Facet.PALETTE: IdentityBlocks.STYLE,
-    Facet.POSE: IdentityBlocks.LAYOUT,
-}
-"""InstantStyle (arXiv:2404.02733): colours live in one attention block, layout in another."""
-_WEIGHTS = {
-    ShotSize.EXTREME_CLOSE_UP: {Facet.IDENTITY: 1.0, Facet.PALETTE: 0.6},
-    ShotSize.CLOSE_UP: {Facet.IDENTITY: 1.0, Facet.OUTFIT: 0.5, Facet.PALETTE: 0.6},
-    ShotSize.MEDIUM: {
-        Facet.IDENTITY: 0.9, Facet.OUTFIT: 0.8, Facet.PALETTE: 0.6, Facet.POSE: 0.5,
-    },
-    ShotSize.FULL: {Facet.IDENTITY: 0.8, Facet.OUTFIT: 1.0, Facet.PALETTE: 0.6, Facet.POSE: 0.8},
-    ShotSize.WIDE: {Facet.IDENTITY: 0.6, Facet.OUTFIT: 1.0, Facet.PALETTE: 0.6, Facet.POSE: 0.8},
-}  # fmt: skip
-"""What of a character counts in a framing: the face when it is near, the clothes when it is far."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +132,11 @@ def _identities(
 def _uses(
     shot: Shot, storyboard: Storyboard, masks: dict[str, bytes]
 ) -> list[tuple[str, Facet, IdentityUse]]:
-    """Every facet that has pictures and counts in this framing."""
-    canvas, weights = storyboard.canvas, _WEIGHTS[shot.camera.shot]
+    """Everybody's references; of several people each keeps to where they stand.
+
+    Pictures of the usual clothes are left out where a frame asks for other ones.
+    """
+    canvas = storyboard.canvas
     between = columns(places_of(shot), canvas.width) if shot.roles else {}
     uses = []
     for name, role in from_left_to_right(shot):
@@ -158,18 +145,8 @@ def _uses(
             content = png(mask(between[name], canvas.width, canvas.height))
             where = name_of(content)
             masks[where] = content
-        for facet, weight in weights.items():
-            pictures = _pictures(storyboard.characters[name], facet, role.outfit is not None)
-            if pictures:
-                use = IdentityUse(
-                    references=pictures, weight=weight, blocks=_BLOCKS[facet], mask=where
-                )
-                uses.append((name, facet, use))
+        facets = EVERY if role.outfit is None else EVERY - {Facet.OUTFIT}
+        member = storyboard.characters[name]
+        found = references(member, shot.camera.shot, facets, where)
+        uses += [(name, facet, use) for facet, use in found]
     return uses
-
-
-def _pictures(member: CastMember, facet: Facet, other_clothes: bool) -> tuple[str, ...]:
-    """References of a facet; pictures of the usual clothes say nothing of other ones."""
-    if facet is Facet.OUTFIT and other_clothes:
-        return ()
-    return member.pictures.get(facet, ())[:MOST_REFERENCES]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from luciole.domain.storyboard import Place
-from serving.orchestration.scenes.pictures import Picture
+from serving.orchestration.pictures import Picture
 
 
 def columns(places: Mapping[str, Place], width: int) -> dict[str, tuple[int, int]]:

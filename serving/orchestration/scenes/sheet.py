@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from luciole.domain.storyboard import Frame, Link
-from serving.orchestration.scenes.pictures import Picture
+from serving.orchestration.pictures import Picture
 
 PANEL = 264
 """Width of a panel in pixels."""

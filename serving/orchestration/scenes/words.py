@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 
-from luciole.domain.character import Facet
 from luciole.domain.shots import Shot
-from luciole.domain.storyboard import CastMember, Place, Role, ShotSize
+from luciole.domain.storyboard import CastMember, Place, Role
+from serving.orchestration.characters.applying import person_words
 
 PLACES: tuple[Place, ...] = ("left", "middle", "right")
-_UNSEEN = {ShotSize.EXTREME_CLOSE_UP: {Facet.OUTFIT, Facet.POSE}}
-"""Facets that a framing hides: their words would only be drawn somewhere else."""
 
 
 def prompt_of(shot: Shot, cast: Mapping[str, CastMember]) -> str:
     """People first, from left to right, then what happens, the place, the light, the camera."""
     people = [
-        person_words(cast[name], role, shot.camera.shot) for name, role in from_left_to_right(shot)
+        person_words(cast[name], shot.camera.shot, outfit=role.outfit, pose=role.pose)
+        for name, role in from_left_to_right(shot)
     ]
     parts = [
         " and ".join(said for said in people if said),
@@ -52,21 +51,3 @@ def places_of(shot: Shot) -> dict[str, Place]:
     return {
         name: next(free) if (at := role.place) is None else at for name, role in shot.roles.items()
     }
-
-
-def person_words(member: CastMember, role: Role, shot: ShotSize) -> str:
-    """Such as 'a girl with long red hair wearing a blue coat walking, pale colours'."""
-    hidden = _UNSEEN.get(shot, set())
-    said = {
-        Facet.IDENTITY: member.words.get(Facet.IDENTITY),
-        Facet.OUTFIT: role.outfit if role.outfit is not None else member.words.get(Facet.OUTFIT),
-        Facet.POSE: role.pose if role.pose is not None else member.words.get(Facet.POSE),
-        Facet.PALETTE: member.words.get(Facet.PALETTE),
-    }
-    seen = {facet: words for facet, words in said.items() if words and facet not in hidden}
-    text = seen.get(Facet.IDENTITY, "somebody")
-    if Facet.OUTFIT in seen:
-        text += f" wearing {seen[Facet.OUTFIT]}"
-    if Facet.POSE in seen:
-        text += f" {seen[Facet.POSE]}"
-    return f"{text} in {seen[Facet.PALETTE]}" if Facet.PALETTE in seen else text

@@ -11,7 +11,7 @@ from luciole.domain import InvalidRequest
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.request import Words
 from luciole.domain.storyboard import CastMember, Storyboard
-from serving.orchestration.scenes.pictures import PictureShelf, decode
+from serving.orchestration.pictures import PictureShelf, decode
 
 MOST_BYTES = 2_000_000
 
