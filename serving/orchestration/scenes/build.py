@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from luciole.domain import RenderPlan
+from luciole.domain import InvalidRequest, RenderPlan
 from serving.orchestration.characters.drift import Retries, draw_alike
 from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.compile import CompiledFrame, with_pictures
@@ -99,7 +99,7 @@ def build(
     `progress` is told a frame, its steps done and its steps in all.
     """
     for frame in frames:
-        draws.check(frame.plan)
+        _check(frame, draws)
     pictures: dict[str, str] = {}
     made: dict[str, Drawn] = {}
     fresh = []
@@ -113,6 +113,13 @@ def build(
         pictures[frame.key] = shelf.put(content)
     cache.forget_others([frame.key for frame in frames])
     return made, fresh
+
+
+def _check(frame: CompiledFrame, draws: Draws) -> None:
+    try:
+        draws.check(frame.plan)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"frames.{frame.shot.name}.{error.field}", error.message) from error
 
 
 def _drawn(
