@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dbos import DBOS, WorkflowStatusString
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from serving.jobs.errors import Fenced
 from serving.storage.columns import now
 from serving.storage.database import READING
+from serving.storage.errors import StorageUnavailable
 from serving.storage.tables import ExecutorLeaseRow
+from serving.storage.writing import storage_errors
 
 MEMORY = timedelta(days=1)
 """How long a dead worker is remembered, in case that it thaws."""
@@ -83,6 +85,28 @@ def reap(database: Engine) -> list[str]:
     if dead:
         DBOS._recover_pending_workflows(dead)
     return dead
+
+
+def frozen(database: Engine) -> list[tuple[int, datetime]]:
+    """Processes of this machine that have been silent for twice their lease, and since when.
+
+    On SQLite one that was frozen in mid-transaction keeps everybody else from writing. While the
+    database is away nobody can give a sign of life, and nobody is judged.
+    """
+    row, moment = ExecutorLeaseRow, now()
+    asked = select(row.pid, row.renewed_at, row.expires_at).where(
+        row.host == socket.gethostname(), row.expires_at < moment
+    )
+    try:
+        with storage_errors(), database.connect() as connection:
+            rows = connection.execution_options(**READING).execute(asked).all()
+    except StorageUnavailable:
+        return []
+    return [
+        (row.pid, row.renewed_at)
+        for row in rows
+        if moment - row.renewed_at > 2 * (row.expires_at - row.renewed_at)
+    ]
 
 
 def _give_up_expired(database: Engine) -> None:

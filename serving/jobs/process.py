@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from serving.storage.database import READING
 from serving.storage.errors import StorageFull, StorageUnavailable
 from serving.storage.writing import storage_errors
 
+FORGET = 3600.0
+"""Seconds between two clearings of old keys."""
 log = structlog.get_logger()
 
 
@@ -53,7 +56,7 @@ def run_worker(url: str, database: Engine, studio: Studio, limits: WorkerLimits)
     keeping = [
         _every(limits.lease / 3, stopping, lambda: _renew(lease)),
         _every(limits.poll, stopping, lambda: _look(worker, database)),
-        _every(limits.house, stopping, lambda: _keep_house(database)),
+        _every(limits.house, stopping, _House(database, lease).keep),
     ]
     stopping.wait()
     DBOS.destroy(workflow_completion_timeout_sec=limits.grace)
@@ -99,13 +102,28 @@ def _look(worker: Worker, database: Engine) -> None:
             worker.hand.look(connection.execution_options(**READING))
 
 
-def _keep_house(database: Engine) -> None:
-    if dead := reap(database):
-        log.warning("workers died", executors=dead)
-    if ended := reconcile(database):
-        log.warning("jobs were ended", jobs=ended)
-    with database.begin() as connection:
-        forget_old_keys(connection)
+class _House:
+    """Looks for dead workers and open jobs; forgets old keys now and then."""
+
+    def __init__(self, database: Engine, lease: Lease) -> None:
+        self._database, self._lease = database, lease
+        self._looked = time.monotonic()
+        self._judging = self._forgot = 0.0
+
+    def keep(self) -> None:
+        """One pass. After an outage everybody may first give a sign of life."""
+        before, self._looked = self._looked, time.monotonic()
+        lasts = self._lease.lasts.total_seconds()
+        _renew(self._lease)
+        if self._looked - before > lasts:
+            self._judging = self._looked + lasts
+        if self._looked >= self._judging and (dead := reap(self._database)):
+            log.warning("workers died", executors=dead)
+        if ended := reconcile(self._database):
+            log.warning("jobs were ended", jobs=ended)
+        if self._looked - self._forgot > FORGET:
+            forget_old_keys(self._database)
+            self._forgot = self._looked
 
 
 def _every(seconds: float, stopping: threading.Event, act: Callable[[], None]) -> threading.Thread:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from dbos import DBOS, WorkflowStatusString
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Engine, delete, select
 
 from luciole.domain.job import Failure, JobState
 from serving.jobs.ending import Ending, end, end_if_queued
@@ -39,10 +39,11 @@ def reconcile(database: Engine) -> list[str]:
     return ended
 
 
-def forget_old_keys(connection: Connection) -> None:
+def forget_old_keys(database: Engine) -> None:
     """A key that comes again after a day makes a new job."""
     old = IdempotencyRow.created_at < now() - KEYS_LAST
-    connection.execute(delete(IdempotencyRow).where(old))
+    with database.begin() as connection:
+        connection.execute(delete(IdempotencyRow).where(old))
 
 
 def _open_jobs(database: Engine) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,12 +53,16 @@ class Site:
     def notes(self) -> Path:
         return self.folder / "notes"
 
-    def start(self, **limits: float) -> subprocess.Popen[bytes]:
-        """A worker process; it may not be ready yet."""
+    def command(self, **limits: float) -> list[str]:
+        """What runs a worker."""
         said = json.dumps(LIMITS | limits)
         places = [self.url, str(self.folder / "objects"), str(self.notes), said]
-        process = subprocess.Popen([sys.executable, str(PROGRAM), *places], cwd=Path.cwd(),
-                                   env=os.environ | {"PYTHONPATH": "."})  # fmt: skip
+        return [sys.executable, str(PROGRAM), *places]
+
+    def start(self, **limits: float) -> subprocess.Popen[bytes]:
+        """A worker process; it may not be ready yet."""
+        environment = os.environ | {"PYTHONPATH": "."}
+        process = subprocess.Popen(self.command(**limits), env=environment)
         self.processes.append(process)
         return process
 
@@ -112,19 +117,20 @@ class Site:
         with self.database.connect() as connection:
             return list(connection.execute(select(table)))
 
-    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, "it did not come to pass"
             time.sleep(0.03)
 
-    def ended(self, job: str, tenant: str = "ada", seconds: float = 20) -> Job:
+    def ended(self, job: str, tenant: str = "ada", seconds: float = 60) -> Job:
         """The job, once it has ended."""
         self.until(lambda: self.job(job, tenant).state.ended, seconds)
         return self.job(job, tenant)
 
 
-def open_site(url: str, folder: Path) -> Site:
+def prepare(url: str) -> None:
+    """Every table, and two tenants."""
     database = open_database(url)
     migrate(database)
     durable.migrate_durable(url)
@@ -133,25 +139,50 @@ def open_site(url: str, folder: Path) -> Site:
             {"id": "ada", "name": "Ada", "stripe_customer": "cus_ada"},
             {"id": "bob", "name": "Bob", "stripe_customer": None},
         ])  # fmt: skip
-    return Site(url, folder, database)
+    database.dispose()
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """SQLite and a folder."""
-    made = open_site(f"sqlite:///{tmp_path}/service.db", tmp_path)
+@contextlib.contextmanager
+def opened(url: str, folder: Path) -> Iterator[Site]:
+    made = Site(url, folder, open_database(url))
+    made.notes.touch()
     yield made
     made.stop()
     made.database.dispose()
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared SQLite file to copy."""
+    file = tmp_path_factory.mktemp("prepared") / "service.db"
+    prepare(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def small_site(tmp_path: Path) -> Iterator[Site]:
+def site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
+    """SQLite and a folder."""
+    shutil.copy(prepared, tmp_path)
+    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def staffed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The same with a worker, for tests that leave it alive."""
+    folder = tmp_path_factory.mktemp("staffed")
+    shutil.copy(prepared, folder)
+    with opened(f"sqlite:///{folder}/service.db", folder) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def small_site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
     """The same on a disk of 4 MB."""
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path]).returncode:
         pytest.skip("mounting a small disk needs the right to mount (CAP_SYS_ADMIN)")
-    made = open_site(f"sqlite:///{tmp_path}/service.db", tmp_path)
-    yield made
-    made.stop()
-    made.database.dispose()
+    shutil.copy(prepared, tmp_path)
+    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path) as made:
+        yield made
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
