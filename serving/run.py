@@ -13,6 +13,7 @@ from luciole.domain import EngineError
 from luciole.shipped import shipped_model
 from serving.bootstrap import configure_logging, service
 from serving.exported import ensure
+from serving.gateway.parts import Parts
 from serving.settings import Settings
 
 
@@ -37,10 +38,28 @@ def default_bundle(settings: Settings) -> bool:
     return settings.bundle == Path(Settings.model_fields["bundle"].default)
 
 
-def server(app: FastAPI) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Tells listeners to events of its end, who would never end by themselves."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then whatever else is open."""
+        parts: Parts = self.config.app.state.parts  # type: ignore[union-attr]
+        parts.hub.end()
+        await super().shutdown(sockets)
+
+
+def server(app: FastAPI) -> Server:
     """Return a server that leaves logging to us and gives running requests time to end."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    return uvicorn.Server(config)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        ws="websockets-sansio",
+        ws_max_size=4096,
+        ws_per_message_deflate=False,
+    )
+    return Server(config)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.provider import Provider
 from serving.gateway.auth.state import authenticator, secret, welcome
 from serving.gateway.drawing import Drawing
+from serving.gateway.events import socket, stream
+from serving.gateway.events.hub import Hub
 from serving.gateway.generations import routes as generations
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
@@ -48,8 +50,10 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
         async with feeding(settings.database) as feed:
             jobs = SqlJobs(database, client, feed)
             addresses = Addresses(settings.public_url)
-            app.state.parts = Parts(settings, drawing, database, jobs, shelf, addresses)
+            hub = Hub(jobs)
+            app.state.parts = Parts(settings, drawing, database, jobs, shelf, addresses, hub)
             yield
+            await hub.close()
         renderer.close()
         client.destroy()
         await database.dispose()
@@ -61,6 +65,8 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     app.include_router(auth.well_known(access))
     app.include_router(generations.router)
     app.include_router(assets.router)
+    app.include_router(stream.router)
+    app.include_router(socket.router)
     app.include_router(images.routes(drawing, renderer, RecentPictures(settings.kept_pictures)))
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))

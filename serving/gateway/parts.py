@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from serving.gateway.addresses import Addresses
 from serving.gateway.assets.shelf import Shelf
 from serving.gateway.drawing import Drawing
+from serving.gateway.events.hub import Hub
 from serving.jobs.ledger import Jobs
 from serving.settings import Settings
 
@@ -24,6 +25,7 @@ class Parts:
     jobs: Jobs
     shelf: Shelf
     addresses: Addresses
+    hub: Hub
 
 
 async def parts_of(connection: HTTPConnection) -> Parts:

@@ -45,6 +45,8 @@ class JobShown(Form):
 
     job_id: str
     status: str
+    state: JobState
+    """The word that events use."""
     kind: str
     project: str | None
     cancel_requested: bool

@@ -1,0 +1,1 @@
+"""What happens to jobs, told over websockets and server-sent events."""
