@@ -6,17 +6,26 @@ the very same scenes is reported beside the model's, as the ceiling.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.prompts import MEASURED, HeldOutPrompt
+from evals.sample import Images
 from evals.statistics import Share
 from luciole.storyworld import render
 
-Images = NDArray[np.uint8]
 Judge = Callable[[Images], Mapping[str, Sequence[str]]]
 """Pictures `[n, height, width, 3]` to the value it sees of each attribute kind."""
+
+
+class Promise(Protocol):
+    """Whatever says what a picture is to show."""
+
+    @property
+    def promised(self) -> Mapping[str, str]:
+        """The value of each measured kind."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Adherence:
         }
 
 
-def adherence(prompts: Sequence[HeldOutPrompt], pictures: Images, judge: Judge) -> Adherence:
+def adherence(prompts: Sequence[Promise], pictures: Images, judge: Judge) -> Adherence:
     """Counts the promised words that the judge finds; one picture a prompt, in order."""
     if len(prompts) == 0 or len(prompts) != len(pictures):
         raise ValueError(f"pictures: {len(pictures)} for {len(prompts)} prompts; give one each")

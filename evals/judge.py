@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from evals.adherence import Images, Judge
+from evals.adherence import Judge
+from evals.sample import Images
 from luciole.models.classifier import AttributeClassifier
 
 

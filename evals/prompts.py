@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from luciole.storyworld import Scene, sample_scene
+from luciole.storyworld import Scene, Split, sample_scene
 from luciole.storyworld.captions import complete_sentence, complete_tags
 
 MEASURED = ("hair_color", "outfit_color", "setting", "weather", "time", "action")
@@ -24,15 +24,17 @@ class HeldOutPrompt:
         return {kind: labels[kind] for kind in MEASURED}
 
 
-def held_out_prompts(count: int) -> list[HeldOutPrompt]:
+def held_out_prompts(count: int, split: Split = "held_out") -> list[HeldOutPrompt]:
     """Scenes of one new person in a new place, in a framing where every measured word shows.
+
+    With `split` train: of people and places in combinations that were trained on.
 
     Half are tag lists, half sentences. Seeds start far from those used while training.
     """
     prompts: list[HeldOutPrompt] = []
     seed = 10_000_000
     while len(prompts) < count:
-        scene = sample_scene(seed, "held_out")
+        scene = sample_scene(seed, split)
         seed += 1
         if len(scene.actors) == 1 and scene.readable() >= set(MEASURED):
             rng = random.Random(f"prompt-{scene.seed}")

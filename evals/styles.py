@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from evals.adherence import Images, adherence
+from evals.adherence import adherence
 from evals.judge import load_judge
 from evals.prompts import HeldOutPrompt, held_out_prompts
+from evals.sample import Images
 from evals.statistics import Share
 from luciole.models.folder import load_pipeline
 from luciole.shipped import shipped_model

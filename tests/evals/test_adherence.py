@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from evals.adherence import Images, adherence, real_pictures
+from evals.adherence import adherence, real_pictures
 from evals.prompts import MEASURED, held_out_prompts
+from evals.sample import Images
 from evals.statistics import Share
 
 

@@ -1,0 +1,1 @@
+"""What is asked of checkpoints, and how the answers are scored."""
