@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import faiss
 import numpy as np
@@ -118,7 +119,7 @@ class Neighbours:
     def open(cls, file: Path) -> tuple[Self, dict[str, str]]:
         """An index and its facts; IndexDamaged or FileNotFoundError."""
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 header = json.loads(held["facts"].tobytes())
                 if header["format"] != _FORMAT:
                     raise IndexDamaged(file.name, f"has format {header['format']}")
@@ -128,7 +129,7 @@ class Neighbours:
                 made._trained_at = header["trained_at"]
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, BadZipFile) as error:
             raise IndexDamaged(file.name, "cannot be read; it is made again") from error
         return made, header["facts"]
 

@@ -340,8 +340,7 @@ def _points(kind: str, value: str) -> ColumnElement[Any]:
 
 
 def _says(word: str) -> ColumnElement[Any]:
-    """Whether a word is in the name or in any facet."""
-    pattern = f"%{word}%"
+    """Whether a word of the name or of any facet begins so."""
     said = [CharacterRow.facets[("words", facet.value)].as_string() for facet in Facet]
-    texts = [func.lower(text).like(pattern) for text in (CharacterRow.name, *said)]
-    return case((or_(*texts), 1.0), else_=0.0)
+    texts = [" " + func.lower(text) for text in (CharacterRow.name, *said)]
+    return case((or_(*(text.like(f"% {word}%") for text in texts)), 1.0), else_=0.0)

@@ -59,7 +59,8 @@ def words(text: str) -> list[str]:
 def free_words(text: str, known: Mapping[str, str]) -> list[str]:
     """The words that say something beyond the known traits."""
     spoken_for = {*known.values(), *_DESCRIBED, *_EMPTY}
-    return [word for word in dict.fromkeys(words(text)) if word not in spoken_for]
+    said = dict.fromkeys(words(text))
+    return [word for word in said if word not in spoken_for and len(word) > 1]
 
 
 def _note(found: dict[str, str], kind: str, before: Iterable[str]) -> None:
