@@ -7,7 +7,7 @@ from typing import Annotated
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from luciole.domain import LucioleError
+from serving.orchestration.errors import ServiceAway
 from serving.orchestration.prompts.changes import Change
 from serving.orchestration.prompts.tree import Kind, Origin, Prompt, Slot
 
@@ -22,7 +22,7 @@ _TASK = (
 )
 
 
-class ModelFailed(LucioleError):
+class ModelFailed(ServiceAway):
     """The language model is away, or answered something else than was asked of it."""
 
     code = "language_model_unavailable"

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
-from luciole.adapters.kohya import PREFIXES, from_kohya, to_kohya
+from luciole.adapters.kohya import from_kohya, to_kohya
+from luciole.adapters.kohya_names import PREFIXES
 from luciole.adapters.lora import Factors, Layers, LoraMismatch, Parts, fitting
 
 ADAPTER_METADATA = "lora_adapter_metadata"

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from luciole.adapters.kohya import kohya_name
+from luciole.adapters.kohya_names import kohya_name
 from luciole.adapters.lora import (
     ATTENTION,
     CONVOLUTIONS,
