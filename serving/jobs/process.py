@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from dbos import DBOS
@@ -16,12 +17,14 @@ from serving.jobs.fence import FencedDatabase, give_up
 from serving.jobs.leases import Lease, reap
 from serving.jobs.reconciling import forget_old_keys, reconcile
 from serving.jobs.worker import Studio, Worker
+from serving.storage.assets import sweep
 from serving.storage.database import READING
 from serving.storage.errors import StorageFull, StorageUnavailable
+from serving.storage.objects import Objects
 from serving.storage.writing import storage_errors
 
-FORGET = 3600.0
-"""Seconds between two clearings of old keys."""
+TIDY = 3600.0
+"""Seconds between two clearings of old keys and files."""
 log = structlog.get_logger()
 
 
@@ -39,6 +42,8 @@ class WorkerLimits:
     """Between two looks for dead workers and for jobs that were left open."""
     tries: int = 5
     """At a frame that brings the worker down, before its job is poisoned."""
+    orphans: timedelta = timedelta(days=1)
+    """The least age of files that are removed because nothing refers to them."""
     grace: int = 10
     """For the frames in hand when the worker is told to end."""
 
@@ -53,10 +58,11 @@ def run_worker(url: str, database: Engine, studio: Studio, limits: WorkerLimits)
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
+    house = _House(database, lease, studio.objects, limits.orphans)
     keeping = [
         _every(limits.lease / 3, stopping, lambda: _renew(lease)),
         _every(limits.poll, stopping, lambda: _look(worker, database)),
-        _every(limits.house, stopping, _House(database, lease).keep),
+        _every(limits.house, stopping, house.keep),
     ]
     stopping.wait()
     DBOS.destroy(workflow_completion_timeout_sec=limits.grace)
@@ -103,12 +109,16 @@ def _look(worker: Worker, database: Engine) -> None:
 
 
 class _House:
-    """Looks for dead workers and open jobs; forgets old keys now and then."""
+    """Looks for dead workers and open jobs; tidies up now and then."""
 
-    def __init__(self, database: Engine, lease: Lease) -> None:
+    def __init__(
+        self, database: Engine, lease: Lease, objects: Objects, orphans: timedelta
+    ) -> None:
         self._database, self._lease = database, lease
-        self._looked = time.monotonic()
-        self._judging = self._forgot = 0.0
+        self._objects, self._orphans = objects, orphans
+        self._tidying = min(orphans.total_seconds() / 2, TIDY)
+        self._looked = self._tidied = time.monotonic()
+        self._judging = 0.0
 
     def keep(self) -> None:
         """One pass. After an outage everybody may first give a sign of life."""
@@ -121,9 +131,14 @@ class _House:
             log.warning("workers died", executors=dead)
         if ended := reconcile(self._database):
             log.warning("jobs were ended", jobs=ended)
-        if self._looked - self._forgot > FORGET:
-            forget_old_keys(self._database)
-            self._forgot = self._looked
+        if self._looked - self._tidied > self._tidying:
+            self._tidied = self._looked
+            self._tidy()
+
+    def _tidy(self) -> None:
+        forget_old_keys(self._database)
+        if removed := sweep(self._database, self._objects, self._orphans):
+            log.info("files were removed", count=len(removed))
 
 
 def _every(seconds: float, stopping: threading.Event, act: Callable[[], None]) -> threading.Thread:

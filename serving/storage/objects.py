@@ -18,6 +18,7 @@ from luciole.domain import InvalidRequest
 from serving.storage.errors import StorageFull, StorageUnavailable
 
 PREFIX = "sha256"
+PAGE = 500
 IMMUTABLE = "public, max-age=31536000, immutable"
 """What caches are told: the bytes behind a hash never change."""
 
@@ -72,12 +73,14 @@ class Objects:
         except (BaseError, OSError) as error:
             raise _translated(error) from error
 
-    def stored(self) -> Iterator[Stored]:
-        """Every file, in no order."""
-        for page in obstore.list(self.store, PREFIX):
-            for found in page:
-                sha256, _, extension = found["path"].rsplit("/", 1)[1].partition(".")
-                yield Stored(sha256, extension, found["size"], found["last_modified"])
+    def pages(self) -> Iterator[list[Stored]]:
+        """Every file, some at a time, in no order."""
+        for page in obstore.list(self.store, PREFIX, chunk_size=PAGE):
+            names = [(found, found["path"].rsplit("/", 1)[1].partition(".")) for found in page]
+            yield [
+                Stored(sha256, extension, found["size"], found["last_modified"])
+                for found, (sha256, _, extension) in names
+            ]
 
     def signed_url(self, sha256: str, extension: str, seconds: float) -> str | None:
         """An address that opens the file for a while; None where the gateway serves it itself."""
