@@ -82,6 +82,11 @@ class Objects:
                 for found, (sha256, _, extension) in names
             ]
 
+    def stored(self) -> Iterator[Stored]:
+        """Every file, in no order."""
+        for page in self.pages():
+            yield from page
+
     def signed_url(self, sha256: str, extension: str, seconds: float) -> str | None:
         """An address that opens the file for a while; None where the gateway serves it itself."""
         if not isinstance(self.store, S3Store):
