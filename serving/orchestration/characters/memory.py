@@ -23,7 +23,7 @@ from serving.storage.database import READING
 from serving.storage.objects import Objects
 from serving.storage.writing import storage_errors
 
-_AT_ONCE = 500
+_PAGE = 50_000
 NEAR = 0.97
 """Cosine from which two characters are pointed out as perhaps the same."""
 
@@ -245,18 +245,18 @@ class CharacterMemory:
     def _caught_up(self, tenant: str, index: Neighbours) -> Neighbours:
         """What SQL has and the index has not is added, the opposite is taken out."""
         self._embed_unseen(tenant)
+        held = dict(zip(index.names.tolist(), index.versions.tolist(), strict=True))
         with self._reading() as connection:
-            known = records.versions(connection, tenant, self._encoder.hash)
-            held = dict(zip(index.names.tolist(), index.versions.tolist(), strict=True))
-            index.remove(np.array([name for name in held if name not in known], np.int64))
-            missing = [name for name, version in known.items() if held.get(name) != version]
-            if not len(index):
-                index = Neighbours(self._encoder.dimension, expected=len(missing))
-            for first in range(0, len(missing), _AT_ONCE):
-                names = missing[first : first + _AT_ONCE]
-                rows = records.directions(connection, tenant, names, self._encoder.dimension)
-                numbers = np.array([known[name] for name in names], np.int64)
-                index.add(np.array(names, np.int64), rows, numbers)
+            if not held:
+                expected = records.count(connection, tenant)
+                index = Neighbours(self._encoder.dimension, expected)
+            for page in records.pages(connection, tenant, self._encoder.hash, _PAGE):
+                new = [one for one in page if held.pop(one[0], None) != one[1]]
+                if new:
+                    names, versions, vectors = zip(*new, strict=True)
+                    rows = np.frombuffer(b"".join(vectors), "<f4").reshape(len(new), -1)
+                    index.add(np.array(names, np.int64), rows, np.array(versions, np.int64))
+        index.remove(np.array(list(held), np.int64))
         return index
 
     def _embed_unseen(self, tenant: str) -> None:

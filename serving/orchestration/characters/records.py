@@ -1,6 +1,6 @@
 """Characters as rows: SQL is the truth, and every query names its tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,12 +260,26 @@ def _rows(connection: Connection, tenant: str, numbers: Sequence[int]) -> list[R
     return list(connection.execute(asked))
 
 
-def versions(connection: Connection, tenant: str, encoder: str) -> dict[int, int]:
-    """The index's name of every character that one encoder has seen, with its version."""
-    asked = select(CharacterRow.id, CharacterRow.version).where(
-        CharacterRow.tenant == tenant, CharacterRow.encoder == encoder
+def pages(
+    connection: Connection, tenant: str, encoder: str, size: int
+) -> Iterator[list[tuple[int, int, bytes]]]:
+    """The index's name, version and embedding of every character that one encoder has seen."""
+    asked = (
+        select(CharacterRow.id, CharacterRow.version, CharacterRow.embedding)
+        .where(CharacterRow.tenant == tenant, CharacterRow.encoder == encoder)
+        .order_by(CharacterRow.id)
+        .limit(size)
     )
-    return {number_of(row.id): row.version for row in connection.execute(asked)}
+    last = ""
+    while rows := connection.execute(asked.where(CharacterRow.id > last)).all():
+        last = rows[-1].id
+        yield [(number_of(row.id), row.version, row.embedding) for row in rows]
+
+
+def count(connection: Connection, tenant: str) -> int:
+    """Of a tenant's characters."""
+    asked = select(func.count()).where(CharacterRow.tenant == tenant)
+    return int(connection.execute(asked).scalar_one())
 
 
 def unseen(connection: Connection, tenant: str, encoder: str) -> list[str]:

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from luciole.bundle import MANIFEST, Bundle
+from luciole.domain import RenderPlan
 from luciole.domain.shots import links_of
 from luciole.domain.storyboard import Storyboard
 from luciole.engines.onnx import OnnxEngine
+from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 from serving.exported import ensure
@@ -44,7 +46,11 @@ def storyboard(
         ensure(settings.bundle, shipped_model())
     bundle = Bundle.open(settings.bundle)
     masks: dict[str, bytes] = {}
-    frames = compile_storyboard(board, bundle.manifest.graphs, renderer_of(bundle), masks)
+
+    def allows(plan: RenderPlan) -> None:
+        refuse_guides(plan, bundle.manifest)
+
+    frames = compile_storyboard(board, allows, renderer_of(bundle), masks)
     for content in masks.values():
         shelf.put(content)
     cache = FrameCache(folder / ".frames")

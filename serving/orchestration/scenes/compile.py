@@ -2,11 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from luciole.domain import AnchorUse, IdentityUse, LatentReference, RenderPlan
+from luciole.domain import (
+    AnchorUse,
+    IdentityUse,
+    InvalidRequest,
+    LatentReference,
+    RenderPlan,
+)
 from luciole.domain.character import Facet
 from luciole.domain.guides import MOST_IDENTITIES
 from luciole.domain.shots import Shot, shots
@@ -18,6 +24,8 @@ from serving.orchestration.scenes.words import from_left_to_right, places_of, pr
 
 RULES = 1
 """Of this compiler; another number makes every frame stale."""
+Allows = Callable[[RenderPlan], None]
+"""Raises InvalidRequest where the model cannot follow a plan."""
 
 
 @dataclass(frozen=True)
@@ -35,38 +43,44 @@ class CompiledFrame:
 
 
 @dataclass
-class _Guides:
-    """What the plan gets besides words, and what it does not."""
+class _Draft:
+    """A plan that takes one guide after another, and notes what it may not take."""
 
-    given: dict[str, Any] = field(default_factory=dict)
+    plan: RenderPlan
+    allows: Allows
     left_out: list[str] = field(default_factory=list)
+
+    def take(self, what: str, **guide: Any) -> None:
+        """Take a guide, or note in words why not."""
+        try:
+            self.allows(self.plan.model_copy(update=guide))
+        except InvalidRequest as error:
+            self.left_out.append(f"{what}: {error.message}")
+        else:
+            self.plan = self.plan.model_copy(update=guide)
 
 
 def compile_storyboard(
-    storyboard: Storyboard, graphs: Collection[str], renderer: str, masks: dict[str, bytes]
+    storyboard: Storyboard, allows: Allows, renderer: str, masks: dict[str, bytes]
 ) -> tuple[CompiledFrame, ...]:
     """Every frame's plan, sources first; InvalidRequest names frame and field.
 
-    `graphs` are those of the model's bundle and say which guides it can take, `renderer` is a hash
-    of whatever draws. Masks that the plans name are added to `masks`.
+    `renderer` is a hash of whatever draws. Masks that the plans name are added to `masks`.
     """
     made: dict[str, CompiledFrame] = {}
     for shot in shots(storyboard):
-        guides = _Guides()
-        _latent(shot, guides, made, graphs)
-        _anchor(shot, guides, made, graphs)
-        _identities(shot, storyboard, guides, graphs, masks)
-        looks_at = tuple(made[name].key for name in shot.looks_at if name in made)
-        plan = RenderPlan(
+        words = RenderPlan(
             prompt=prompt_of(shot, storyboard.characters),
             seed=shot.seed,
             family=shot.family,
             **storyboard.canvas.model_dump(),
-            **guides.given,
         )
-        key = _key(plan, renderer)
-        used = tuple(key for key in looks_at if key in plan.pictures)
-        made[shot.name] = CompiledFrame(shot, plan, key, used, tuple(guides.left_out))
+        draft = _Draft(words, allows)
+        _frames(shot, draft, made)
+        _identities(shot, storyboard, draft, masks)
+        used = tuple(dict.fromkeys(_looked_at(draft.plan)))
+        key = _key(draft.plan, renderer)
+        made[shot.name] = CompiledFrame(shot, draft.plan, key, used, tuple(draft.left_out))
     return tuple(made.values())
 
 
@@ -85,48 +99,31 @@ def _key(plan: RenderPlan, renderer: str) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _latent(
-    shot: Shot, guides: _Guides, made: Mapping[str, CompiledFrame], graphs: Collection[str]
-) -> None:
-    if shot.latent is None:
-        return
-    source, pull = shot.latent
-    if "vae_encoder" in graphs:
-        window = pull.model_dump()
-        guides.given["reference"] = LatentReference(picture=made[source].key, **window)
-    else:
-        guides.left_out.append(f"latent of {source!r}: the model has no graph 'vae_encoder'")
+def _looked_at(plan: RenderPlan) -> list[str]:
+    return [guide.picture for guide in (plan.reference, plan.anchor) if guide is not None]
 
 
-def _anchor(
-    shot: Shot, guides: _Guides, made: Mapping[str, CompiledFrame], graphs: Collection[str]
-) -> None:
-    if shot.anchor is None:
-        return
-    if "anchor_encoder" in graphs:
+def _frames(shot: Shot, draft: _Draft, made: Mapping[str, CompiledFrame]) -> None:
+    """What earlier frames give."""
+    if shot.latent is not None:
+        source, pull = shot.latent
+        reference = LatentReference(picture=made[source].key, **pull.model_dump())
+        draft.take(f"latent of {source!r}", reference=reference)
+    if shot.anchor is not None:
         window = shot.anchor.model_dump(exclude={"frame"})
-        guides.given["anchor"] = AnchorUse(picture=made[shot.anchor.frame].key, **window)
-    else:
-        words = f"anchor {shot.anchor.frame!r}: the model has no graph 'anchor_encoder'"
-        guides.left_out.append(words)
+        anchor = AnchorUse(picture=made[shot.anchor.frame].key, **window)
+        draft.take(f"anchor {shot.anchor.frame!r}", anchor=anchor)
 
 
-def _identities(
-    shot: Shot,
-    storyboard: Storyboard,
-    guides: _Guides,
-    graphs: Collection[str],
-    masks: dict[str, bytes],
-) -> None:
-    uses = _uses(shot, storyboard, masks)
-    if "image_encoder" not in graphs and uses:
-        guides.left_out.append("references of characters: the model has no graph 'image_encoder'")
-        return
-    uses.sort(key=lambda one: -one[2].weight)
+def _identities(shot: Shot, storyboard: Storyboard, draft: _Draft, masks: dict[str, bytes]) -> None:
+    """The references that count most, as many as a plan takes."""
+    uses = sorted(_uses(shot, storyboard, masks), key=lambda one: -one[2].weight)
     for name, facet, _ in uses[MOST_IDENTITIES:]:
         words = f"{facet} of {name!r}: a frame takes {MOST_IDENTITIES} identities"
-        guides.left_out.append(words)
-    guides.given["identities"] = tuple(use for _, _, use in uses[:MOST_IDENTITIES])
+        draft.left_out.append(words)
+    if uses:
+        chosen = tuple(use for _, _, use in uses[:MOST_IDENTITIES])
+        draft.take("references of characters", identities=chosen)
 
 
 def _uses(

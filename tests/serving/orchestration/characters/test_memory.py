@@ -175,7 +175,7 @@ def test_delete_removes_every_trace(
 
     assert rows_with(database, gone.id) == []
     assert [name for name in names if rows_with(database, name)] == []
-    assert {one.sha256 for one in objects.stored()} == {kept.references[0].picture}
+    assert {one.sha256 for page in objects.pages() for one in page} == {kept.references[0].picture}
     (file,) = (tmp_path / "index").iterdir()
     held = file.read_bytes()
     assert int(gone.id.split("_")[1][:15], 16).to_bytes(8, "little") not in held
@@ -199,7 +199,7 @@ def test_a_picture_that_somebody_else_needs_outlives_the_character(
             )
         )
     memory.delete("ours", two.id)
-    assert len(list(objects.stored())) == 1
+    assert sum(map(len, objects.pages())) == 1
     with database.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(AssetRow)) == 1
 
@@ -265,4 +265,4 @@ def test_a_bad_picture_is_named_and_nothing_is_kept(
         memory.create("ours", "mika", WORDS, pictures, CONSENT)
     assert caught.value.field == field
     assert memory.listed("ours") == []
-    assert list(objects.stored()) == []
+    assert list(objects.pages()) == []

@@ -17,7 +17,6 @@ from serving.orchestration.scenes.build import FrameCache, Progress, build, stal
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
 from serving.orchestration.scenes.regions import columns
 
-GRAPHS = ("denoiser", "vae_encoder", "image_encoder", "anchor_encoder")
 PEOPLE = {
     "mika": {"words": {"identity": "a girl", "outfit": "a coat"}, "pictures": {}},
     "taro": {"words": {"identity": "a boy"}, "pictures": {}},
@@ -39,6 +38,16 @@ class Stub:
     ) -> Sequence[Picture]:
         self.asked += plans
         return [_noise(plan) for plan in plans]
+
+
+def anything(plan: RenderPlan) -> None:
+    """A model that follows every guide."""
+
+
+def words_only(plan: RenderPlan) -> None:
+    """A model that follows none."""
+    if plan.pictures:
+        raise InvalidRequest("plan", "no pictures here")
 
 
 def _noise(plan: RenderPlan) -> Picture:
@@ -69,7 +78,7 @@ def changed(name: str, **what: Any) -> dict[str, Any]:
 
 
 def compiled(told: dict[str, Any], renderer: str = "r") -> tuple[CompiledFrame, ...]:
-    return compile_storyboard(Storyboard.model_validate(told), GRAPHS, renderer, {})
+    return compile_storyboard(Storyboard.model_validate(told), anything, renderer, {})
 
 
 def run(
@@ -207,9 +216,9 @@ def test_a_drifting_frame_is_drawn_again_within_its_budget_and_flagged(tmp_path:
 
 
 def test_what_a_model_cannot_do_is_left_out_and_said(tmp_path: Path) -> None:
-    frames = compile_storyboard(Storyboard.model_validate(board()), ("denoiser",), "r", {})
+    frames = compile_storyboard(Storyboard.model_validate(board()), words_only, "r", {})
     assert frames[1].plan.reference is None
-    assert frames[1].left_out == ("latent of 'a': the model has no graph 'vae_encoder'",)
+    assert frames[1].left_out == ("latent of 'a': no pictures here",)
 
 
 def test_two_people_have_references_of_their_own_in_halves_of_the_frame() -> None:
@@ -234,7 +243,7 @@ def test_two_people_have_references_of_their_own_in_halves_of_the_frame() -> Non
         ],
     )
     masks: dict[str, bytes] = {}
-    a, b, c = compile_storyboard(Storyboard.model_validate(told), GRAPHS, "r", masks)
+    a, b, c = compile_storyboard(Storyboard.model_validate(told), anything, "r", masks)
     assert a.plan.prompt.startswith("a girl waving and a boy, full shot")
     where = {use.references[0]: use.mask for use in a.plan.identities}
     assert where[sha["mika"]] == where[sha["coat"]] != where[sha["taro"]]
