@@ -10,13 +10,18 @@ from evals.sample import Images
 from luciole.models.classifier import AttributeClassifier
 
 
-def load_judge(folder: Path, batch: int = 32) -> Judge:
-    """A judge from `training`'s classifier; raises FileNotFoundError that names the folder."""
+def load_classifier(folder: Path) -> AttributeClassifier:
+    """From `training`; raises FileNotFoundError that names the folder."""
     if not (folder / "config.json").exists():
         raise FileNotFoundError(
             f"{folder}: there is no judge; train one with experiment=pocket_judge"
         )
-    classifier = AttributeClassifier.load(folder)
+    return AttributeClassifier.load(folder)
+
+
+def load_judge(folder: Path, batch: int = 32) -> Judge:
+    """What a classifier sees in pictures."""
+    classifier = load_classifier(folder)
 
     def judge(pictures: Images) -> Mapping[str, Sequence[str]]:
         seen = []
