@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
-from export.bundle import STEPS, Export, SizeLimits
+from export.bundle import Export, SizeLimits
+from export.guides import Guides
 from export.parity import table
-from luciole.domain import LucioleError
-from luciole.shipped import shipped_model, shipped_styles
+from luciole.domain import ControlKind, LucioleError
+from luciole.shipped import shipped_guides, shipped_model, shipped_styles
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -31,6 +32,7 @@ def export_of(config: DictConfig) -> Export:
         tolerance=config.tolerance,
         threads=config.threads,
         styles=_styles(config),
+        guides=_guides(config),
         sizes=SizeLimits(**OmegaConf.to_container(config.sizes)),  # type: ignore[arg-type]
     )
 
@@ -42,6 +44,22 @@ def _styles(config: DictConfig) -> tuple[Path, ...]:
     return () if config.folder else shipped_styles()
 
 
+def _guides(config: DictConfig) -> Guides:
+    """Folders that were named; with the shipped base, where none is, those that ship with it."""
+    shipped = {} if config.folder else shipped_guides()
+    named = {
+        kind: Path(config[kind]) if config[kind] is not None else shipped.get(kind)
+        for kind in ("vision", "identity", *(f"control_{kind}" for kind in ControlKind))
+    }
+    controls = {kind: named[f"control_{kind}"] for kind in ControlKind}
+    return Guides(
+        vision=named["vision"],
+        identity=named["identity"],
+        controls={kind: path for kind, path in controls.items() if path is not None},
+        anchors=config.anchors if config.anchors is not None else not config.folder,
+    )
+
+
 def export(config: DictConfig, console: Console) -> None:
     """Run the export under a progress bar and print the parity table."""
     started = time.monotonic()
@@ -50,14 +68,14 @@ def export(config: DictConfig, console: Console) -> None:
     quiet.disable_progress_bar()  # transformers' own, in the middle of ours
     columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=STEPS)
+        task = bar.add_task("starting", total=work.steps)
 
         def step(what: str) -> None:
             bar.update(task, description=what)
             bar.advance(task)
 
         bundle, agreements = work.run(step)
-        bar.update(task, description="done", completed=STEPS)
+        bar.update(task, description="done", completed=work.steps)
     console.print(table(agreements))
     seconds = time.monotonic() - started
     console.print(f"{bundle.manifest.name} is in {bundle.path} ({seconds:.0f} s)")

@@ -1,18 +1,20 @@
 """Puts a bundle together: graphs, tokenizers, manifest, parity report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from export.folder import ModelFolder, load_folder
-from export.graphs import graphs
+from export.graphs import Graph
+from export.guides import Guides, all_graphs, licence_of
 from export.onnx import OnnxTarget, example_sizes
 from export.parity import Agreement, cases, parity, write_report
 from export.styles import read_styles, write_styles
 from luciole.bundle import (
     Bundle,
+    GraphSpec,
     PromptSettings,
     Sizes,
     TextEncoding,
@@ -26,8 +28,8 @@ from luciole.sampling import schedule_of
 LIBRARIES = ("luciole", "torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 PARITY_SLOTS = 5
 TOKENIZERS = ("tokenizer", "tokenizer_2")
-STEPS = 2 + 3 + 3 * 3
-"""What `step` is told of while exporting: reading, three graphs, nine comparisons, hashing."""
+CASES = 3
+"""Comparisons of each graph with torch."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class Export:
     sizes: SizeLimits = field(default_factory=SizeLimits)
     styles: tuple[Path, ...] = ()
     """LoRA files that the bundle brings along."""
+    guides: Guides = field(default_factory=Guides)
+
+    @property
+    def steps(self) -> int:
+        """What `step` is told of: reading, graphs, comparisons, hashing."""
+        guides = self.guides
+        guided = bool(guides.identity or guides.controls or guides.anchors)
+        seeing = guides.vision is not None
+        count = 4 + seeing + len(guides.controls) + guided
+        return 2 + (1 + CASES) * count
 
     def run(self, step: Callable[[str], None] = lambda _: None) -> tuple[Bundle, list[Agreement]]:
         """Write the bundle, or leave what was at `out` as it was and raise."""
@@ -79,16 +91,14 @@ class Export:
         self, folder: ModelFolder, fresh: Path, step: Callable[[str], None]
     ) -> list[Agreement]:
         styles = read_styles(self.styles, folder)
-        made = graphs(folder)
+        read = all_graphs(folder, self.guides)
+        made = read.graphs
         shape = (folder.latent_size, folder.latent_multiple, folder.window)
-        for graph in made:
-            step(f"exporting {graph.name}")
-            self.target.write(graph, example_sizes(*shape), fresh)
-        prompt = write_tokenizers(folder, fresh)
-        fields = {**self._fields(folder), "prompt": prompt}
-        fields["graphs"] = {graph.name: graph.spec for graph in made}
-        bank = made[-1].spec.bank
-        fields["styles"] = {} if bank is None else write_styles(styles, bank, fresh)
+        specs = self._write(made, example_sizes(*shape), fresh, step)
+        fields = {**self._fields(folder), **read.fields}
+        fields |= {"prompt": write_tokenizers(folder, fresh), "graphs": specs}
+        banks = {spec.bank.name: spec.bank for spec in specs.values() if spec.bank is not None}
+        fields["styles"] = write_styles(styles, list(banks.values()), fresh)
         bundle = Bundle(fresh, write_manifest(fresh, fields))
         engine = OnnxEngine(bundle, threads=self.threads, style_slots=PARITY_SLOTS)
         agreements = parity(made, engine, cases(*shape, slots=PARITY_SLOTS), step)
@@ -98,10 +108,26 @@ class Export:
         write_manifest(fresh, fields)
         return agreements
 
+    def _write(
+        self,
+        made: Sequence[Graph],
+        example: dict[str, int],
+        fresh: Path,
+        step: Callable[[str], None],
+    ) -> dict[str, GraphSpec]:
+        """The graphs with their weights, and each as the manifest has it."""
+        specs = {}
+        for graph in made:
+            step(f"exporting {graph.name}")
+            written = self.target.write(graph, example, fresh)
+            for name, spec in graph.specs.items():
+                specs[name] = spec.model_copy(update={"weights": written[name]})
+        return specs
+
     def _fields(self, folder: ModelFolder) -> dict[str, Any]:
         return {
             "name": self.name or self.model.resolve().name,
-            "licence": self.licence or card_licence(self.model),
+            "licence": self.licence or licence_of(self.model),
             "created_by": {library: version(library) for library in LIBRARIES},
             "source": folder_hash(self.model),
             "tokenizers": TOKENIZERS,
@@ -131,14 +157,3 @@ def write_tokenizers(folder: ModelFolder, out: Path) -> PromptSettings:
         tokenizers=(encodings[0], encodings[1]),
         zeros_for_empty_negative=folder.zeros_for_empty_negative,
     )
-
-
-def card_licence(model: Path) -> str:
-    """`license:` in the front matter of the model card, or 'unknown'."""
-    card = model / "README.md"
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    if lines[:1] == ["---"]:
-        for line in lines[1 : lines.index("---", 1) if "---" in lines[1:] else 1]:
-            if line.startswith("license:"):
-                return line.removeprefix("license:").strip()
-    return "unknown"

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from export.graphs import Graph
+from export.graphs import Graph, guided_sizes
 from luciole.bundle import TensorSpec
 from luciole.domain import BundleError
+
+LARGE = 256
+"""Bytes above which a tensor lies beside the graph."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,13 @@ class OnnxTarget:
     opset: int = 20
     optimize: bool = False
 
-    def write(self, graph: Graph, example: dict[str, int], folder: Path) -> None:
-        """Write `<name>.onnx` and its weights beside it; `example` sizes only guide the tracing.
+    def write(
+        self, graph: Graph, example: dict[str, int], folder: Path
+    ) -> dict[str, tuple[str, ...]]:
+        """Write `<name>.onnx` and its weights beside it; by name, the files that hold them.
 
-        BundleError if the exporter renamed, dropped or reordered an input or output.
+        `example` sizes only guide the tracing. Weights that another graph has written are not
+        written again. BundleError if the exporter renamed, dropped or reordered an input or output.
         """
         with _quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
@@ -34,7 +41,7 @@ class OnnxTarget:
                 dynamo=True,
                 opset_version=self.opset,
                 input_names=[tensor.name for tensor in graph.tensors],
-                output_names=[tensor.name for tensor in graph.spec.outputs],
+                output_names=[tensor.name for tensor in graph.outputs],
                 dynamic_shapes=graph.dynamic_shapes,
                 optimize=self.optimize,
                 verbose=False,
@@ -43,9 +50,58 @@ class OnnxTarget:
             raise BundleError(graph.spec.file, "torch exported nothing")
         written = program.model.graph
         _name_axes(graph.spec.file, written.inputs, graph.tensors)
-        _name_axes(graph.spec.file, written.outputs, graph.spec.outputs)
+        _name_axes(graph.spec.file, written.outputs, graph.outputs)
         _strip(written)
-        program.save(folder / graph.spec.file, external_data=True)
+        return _save_all(program.model, graph, folder)
+
+
+def _save_all(model: ir.Model, graph: Graph, folder: Path) -> dict[str, tuple[str, ...]]:
+    """One file for each group of outputs; those written later use the earlier ones' weights."""
+    weights, files = set(graph.module.state_dict()), {}
+    earlier = [] if graph.shares is None else [graph.shares]
+    for name, spec in graph.specs.items():
+        part = model.clone()
+        kept = {tensor.name for tensor in spec.outputs}
+        part.graph.outputs[:] = [value for value in part.graph.outputs if value.name in kept]
+        RemoveUnusedNodesPass()(part)
+        for other in earlier:
+            _share(part, folder / f"{other}.onnx", weights)
+        files[name] = _save(part, spec.file, folder)
+        earlier.append(name)
+    return files
+
+
+def _save(model: ir.Model, file: str, folder: Path) -> tuple[str, ...]:
+    own = [
+        value
+        for value in model.graph.initializers.values()
+        if value.const_value is not None
+        and not isinstance(value.const_value, ir.ExternalTensor)
+        and value.const_value.nbytes > LARGE
+    ]
+    tensors = [value.const_value for value in own if value.const_value is not None]
+    if tensors:
+        data = f"{file}.data"
+        written = ir.external_data.convert_tensors_to_external(tensors, folder, data)
+        for value, tensor in zip(own, written, strict=True):
+            value.const_value = tensor
+    ir.save(model, folder / file)
+    stored = [value.const_value for value in model.graph.initializers.values()]
+    files = {str(t.location) for t in stored if isinstance(t, ir.ExternalTensor)}
+    return tuple(sorted(files))
+
+
+def _share(model: ir.Model, written: Path, weights: set[str]) -> None:
+    """Let weights of the same name and shape be those that were written before."""
+    there = {
+        name: value.const_value
+        for name, value in ir.load(written).graph.initializers.items()
+        if name in weights and isinstance(value.const_value, ir.ExternalTensor)
+    }
+    for name, value in model.graph.initializers.items():
+        mine, other = value.const_value, there.get(name)
+        if mine is not None and other is not None and mine.shape == other.shape:
+            value.const_value = other
 
 
 def _name_axes(file: str, values: Sequence[ir.Value], tensors: Sequence[TensorSpec]) -> None:
@@ -100,4 +156,5 @@ def example_sizes(latents: int, multiple: int, window: int) -> dict[str, int]:
         "width": latents + multiple,
         "tokens": 2 * window,
         "slots": 7,
+        **guided_sizes(identities=3, tokens=5, anchors=6),
     }

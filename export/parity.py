@@ -9,11 +9,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from rich.table import Table
 
-from export.graphs import Graph
+from export.graphs import Graph, guided_sizes
 from luciole.domain import BundleError
 from luciole.engines import Engine
 
 REPORT = "parity.json"
+SHOWN = ("batch", "height", "width", "tokens", "slots", "identities")
 
 
 class Agreement(BaseModel):
@@ -34,7 +35,10 @@ def cases(latents: int, multiple: int, window: int, slots: int) -> list[dict[str
         {"batch": 3, "height": latents, "width": latents + multiple, "tokens": 2 * window},
         {"batch": 5, "height": latents + multiple, "width": latents // 2, "tokens": 3 * window},
     ]
-    return [{**shape, "slots": slots} for shape in shapes]
+    return [
+        {**shape, "slots": slots, **guided_sizes(identities=n + 1, tokens=4 * n + 1, anchors=n + 1)}
+        for n, shape in enumerate(shapes)
+    ]
 
 
 def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> list[Agreement]:
@@ -42,21 +46,23 @@ def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> l
     inputs = graph.inputs(sizes, seed)
     with torch.inference_mode():
         answer = graph.module(*inputs)
-    references = answer if isinstance(answer, tuple) else (answer,)
+    answers = answer if isinstance(answer, tuple) else (answer,)
+    references = {t.name: a for t, a in zip(graph.outputs, answers, strict=True)}
     names = [tensor.name for tensor in graph.tensors]
     feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
-    for tensor in graph.spec.resident:
-        np.copyto(engine.bank.resident[tensor.name], feed.pop(tensor.name))  # type: ignore[union-attr]
-    outputs = engine.run(graph.name, feed)
+    if graph.spec.bank is not None and engine.bank is not None:
+        for name, array in engine.bank.resident(graph.spec.bank.name).items():
+            np.copyto(array, feed.pop(name))
     used = {axis for tensor in graph.tensors for axis in tensor.shape if isinstance(axis, str)}
     return [
         Agreement(
-            graph=graph.name,
-            output=tensor.name,
-            sizes={axis: size for axis, size in sizes.items() if axis in used},
-            relative_error=relative_error(outputs[tensor.name], reference.numpy()),
+            graph=name,
+            output=output,
+            sizes={axis: n for axis, n in sizes.items() if axis in used and axis in SHOWN},
+            relative_error=relative_error(found, references[output].numpy()),
         )
-        for tensor, reference in zip(graph.spec.outputs, references, strict=True)
+        for name in graph.specs
+        for output, found in engine.run(name, feed).items()
     ]
 
 

@@ -17,6 +17,7 @@ from luciole.engines.bank import Factors, Style, StyleBank
 from luciole.engines.styles import write_style
 
 UNET = "unet."
+WORDS = ("text_encoder.", "text_encoder_2.")
 
 
 class StyleFileError(LucioleError):
@@ -46,23 +47,30 @@ def read_styles(files: Sequence[Path], folder: ModelFolder) -> list[ReadStyle]:
     return styles
 
 
-def write_styles(styles: Sequence[ReadStyle], spec: BankSpec, out: Path) -> dict[str, StyleSpec]:
+def write_styles(
+    styles: Sequence[ReadStyle], banks: Sequence[BankSpec], out: Path
+) -> dict[str, StyleSpec]:
     """Write `styles/<name>.safetensors`; what the manifest says of each."""
     written = {}
+    spec = banks[0]
     for one in styles:
         places = max(-(-len(factors.down) // spec.rank) for factors in one.style.values())
         if places > spec.styles:
             most = spec.rank * spec.styles
             raise StyleFileError(one.name, f"has a rank above {most}, the most a picture can mix")
         try:
-            StyleBank(spec, places + 1).load(one.name, one.style)
+            StyleBank(banks, places + 1).load(one.name, one.style)
         except LucioleError as error:
             raise StyleFileError(one.name, error.message) from error
         file = f"styles/{one.name}.safetensors"
         (out / "styles").mkdir(exist_ok=True)
         write_style(out / file, one.style)
         written[one.name] = StyleSpec(
-            file=file, trigger=one.trigger, licence=one.licence, places=places
+            file=file,
+            trigger=one.trigger,
+            licence=one.licence,
+            places=places,
+            words=any(layer.startswith(WORDS) for layer in one.style),
         )
     return written
 
@@ -77,8 +85,6 @@ def _read(file: Path, folder: ModelFolder, base: str) -> ReadStyle:
     except LoraMismatch as error:
         raise StyleFileError(file.name, str(error)) from error
     for path, learned in layers.items():
-        if not path.startswith(UNET):
-            raise StyleFileError(file.name, f"{path}: the engine changes the denoiser alone")
         if learned.magnitude is not None:
             raise StyleFileError(file.name, f"{path}: DoRA is not a sum of styles; train LoRA")
     with safe_open(file, "np") as stored:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from luciole.bundle import MANIFEST, Bundle, folder_hash
 from luciole.domain import BundleError
-from luciole.shipped import shipped_styles
+from luciole.shipped import shipped_guides, shipped_styles
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,8 @@ def up_to_date(bundle: Path, model: Path) -> bool:
     except BundleError:
         return False
     made = (bundle / MANIFEST).stat().st_mtime
-    made_by = [*(ROOT / "export").glob("*.py"), *shipped_styles()]
+    guides = [file for folder in shipped_guides().values() for file in folder.iterdir()]
+    made_by = [*(ROOT / "export").glob("*.py"), *shipped_styles(), *guides]
     changed = max(file.stat().st_mtime for file in made_by)
     return source == folder_hash(model) and made >= changed
 

@@ -55,12 +55,14 @@ def small_inputs(bundle: Bundle, graph: str) -> dict[str, NDArray[Any]]:
     """Return one row of the smallest size, the same numbers every time."""
     manifest = bundle.manifest
     side = manifest.sizes.min // manifest.latent_stride
-    axes = {"batch": 1, "tokens": TOKENS, "height": side, "width": side}
+    axes = {"tokens": TOKENS, "height": side, "width": side}
+    axes |= {"picture_height": manifest.sizes.min, "picture_width": manifest.sizes.min}
     noise = np.random.default_rng(0)
     endings = iter(encoding.eos for encoding in manifest.prompt.tokenizers)
 
     def value(spec: TensorSpec) -> NDArray[Any]:
-        shape = [axes[axis] if isinstance(axis, str) else axis for axis in spec.shape]
+        # Whatever else varies may be 1: one row, one identity, one place for all.
+        shape = [axes.get(axis, 1) if isinstance(axis, str) else axis for axis in spec.shape]
         if spec.name == "style_slot":
             return np.zeros(shape, np.int64)
         if spec.dtype == "int64":

@@ -1,6 +1,11 @@
 """Fixtures that many tests share: a tiny random model of SDXL's architecture, and its bundle."""
 
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +13,7 @@ import pytest
 
 from luciole.bundle import Bundle
 
+DAY = 86_400
 WORDS = ["girl", "rain", "hair", "red", "walking", "in", "a"]
 
 
@@ -131,10 +137,41 @@ def save_tiny_folder(folder: Path) -> Path:
     return folder
 
 
+def made_by() -> str:
+    """A hash of all that decides what is exported: the code that does it, and its libraries."""
+    from export.bundle import LIBRARIES
+
+    root = Path(__file__).parents[1]
+    library = root / "src" / "luciole"
+    code = [Path(__file__), library / "bundle.py", *(root / "export").glob("*.py")]
+    for part in ("models", "adapters"):
+        code += (library / part).glob("*.py")
+    code += [library / "engines" / name for name in ("bank.py", "styles.py", "protocol.py")]
+    facts = [file.read_bytes() for file in sorted(code)]
+    facts += [version(library).encode() for library in LIBRARIES]
+    return hashlib.sha256(b"".join(facts)).hexdigest()[:16]
+
+
+def kept(config: pytest.Config, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder of pytest's cache, filled once for as long as the code that fills it is the same."""
+    from luciole.bundle import fresh_folder
+
+    folder = config.cache.mkdir("luciole")  # type: ignore[union-attr]
+    place = folder / f"{name}-{made_by()}"
+    if not place.exists():
+        for old in folder.glob(f"{name}-*"):
+            # Another run may still be using a young one.
+            if time.time() - old.stat().st_mtime > DAY:
+                shutil.rmtree(old, ignore_errors=True)
+        with fresh_folder(place) as fresh:
+            make(fresh)
+    return place
+
+
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_folder(pytestconfig: pytest.Config) -> Path:
     """The folder of a tiny random model; read it, do not write there."""
-    return save_tiny_folder(tmp_path_factory.mktemp("tiny"))
+    return kept(pytestconfig, "folder", save_tiny_folder)
 
 
 def tiny_layers(folder: Path, rank: int, seed: int) -> Any:
@@ -180,15 +217,60 @@ def save_tiny_style(folder: Path, file: Path, name: str, rank: int, seed: int) -
     return file
 
 
-@pytest.fixture(scope="session")
-def tiny_bundle(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The tiny model exported with three styles; read it, copy it to change it."""
+def save_tiny_guides(folder: Path, place: Path, plus: bool = False) -> Any:
+    """An eye, an identity adapter and two control nets for the tiny model, all of random weights.
+
+    The control net of poses hears words, that of depth does not.
+    """
+    import torch
+
+    from export.guides import Guides
+    from luciole.adapters.control import control_net
+    from luciole.adapters.identity import IdentityAdapter
+    from luciole.domain import ControlKind
+    from luciole.models.folder import load_denoiser
+    from luciole.models.vision import image_encoder
+
+    unet = load_denoiser(str(folder), attention_kernel="sdpa")
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        eye = image_encoder(32, 8, 24, 3, 2, 32, "gelu", 20)
+        build = IdentityAdapter.plus if plus else IdentityAdapter.base
+        adapter = build(unet, eye, **({"tokens": 3, "width": 64} if plus else {}))
+        nets = {kind: control_net(unet, (8, 8, 8, 8), kind == "pose") for kind in ControlKind}
+        for part in (eye, adapter, *nets.values()):
+            for name, weight in part.named_parameters():
+                if part is eye or part is adapter or "controlnet_" in name or "cond_" in name:
+                    torch.nn.init.normal_(weight, std=0.15)
+    eye.save_pretrained(place / "eye")
+    adapter.save(place / "identity" / "ip_adapter.safetensors", half=False, metadata={})
+    for kind, net in nets.items():
+        net.save_pretrained(place / kind)
+    controls = {kind: place / kind for kind in nets}
+    return Guides(place / "eye", place / "identity", controls, anchors=True)
+
+
+def export_tiny(folder: Path, place: Path, guided: bool) -> None:
+    """The tiny model with three styles and, if so, all that guides."""
     from export.bundle import Export
 
-    place = tmp_path_factory.mktemp("exported")
     styles = [
-        save_tiny_style(tiny_folder, place / f"{name}.safetensors", name, rank, seed)
+        save_tiny_style(folder, place / f"{name}.safetensors", name, rank, seed)
         for seed, (name, rank) in enumerate({"ink": 4, "neon": 8, "pastel": 16}.items())
     ]
-    export = Export(tiny_folder, place / "tiny", licence="Apache-2.0", threads=1)
-    return replace(export, styles=tuple(styles)).run()[0]
+    export = Export(folder, place / "tiny", licence="Apache-2.0", threads=1, styles=tuple(styles))
+    replace(export, **({"guides": save_tiny_guides(folder, place)} if guided else {})).run()
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_folder: Path, pytestconfig: pytest.Config) -> Bundle:
+    """The tiny model exported with three styles; read it, copy it to change it."""
+    place = kept(pytestconfig, "bundle", lambda place: export_tiny(tiny_folder, place, False))
+    return Bundle.open(place / "tiny")
+
+
+@pytest.fixture(scope="session")
+def guided_bundle(tiny_folder: Path, pytestconfig: pytest.Config) -> Bundle:
+    """The same with an identity adapter, two control nets and anchors."""
+    place = kept(pytestconfig, "guided", lambda place: export_tiny(tiny_folder, place, True))
+    return Bundle.open(place / "tiny")

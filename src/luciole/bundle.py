@@ -1,6 +1,7 @@
 """The contract between `export`, which writes a model's bundle, and `engines`, which read it."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -12,9 +13,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from luciole.domain import BundleError, InvalidRequest
+from luciole.domain import BundleError, ControlKind, InvalidRequest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 GRAPHS = ("text_encoder", "denoiser", "vae_decoder")
 
@@ -42,9 +43,11 @@ class BankLayer(_Record):
 class BankSpec(_Record):
     """Where styles go: the layers side by side, in the order of their columns.
 
-    A place of the bank holds `rank` ranks; a row of a call mixes at most `styles` places.
+    A place of the bank holds `rank` ranks; a row of a call mixes at most `styles` places. Graphs
+    whose banks have the same `name` share one; rank and styles are those of all banks of a bundle.
     """
 
+    name: str
     rank: int
     styles: int
     layers: tuple[BankLayer, ...]
@@ -63,9 +66,16 @@ class GraphSpec(_Record):
     """
 
     file: str
+    weights: tuple[str, ...] = ()
+    """Files beside it that hold its weights; graphs of one model share them."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     bank: BankSpec | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that must be there to load it."""
+        return (self.file, *self.weights)
 
     @property
     def resident(self) -> tuple[TensorSpec, ...]:
@@ -116,12 +126,42 @@ class PromptSettings(_Record):
 
 
 class StyleSpec(_Record):
-    """A style that comes with the bundle; `places` of the bank are what its rank needs."""
+    """A style that comes with the bundle; `places` of a bank are what its rank needs."""
 
     file: str
     trigger: str
     licence: str
     places: int
+    words: bool
+    """Whether it changes how words are understood."""
+
+
+class VisionSpec(_Record):
+    """What the image encoder looks at: a square of `side` pixels, normalised by channel."""
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class IdentitySpec(_Record):
+    """An identity adapter: the cross-attentions that hear it, in the order of their scales.
+
+    `style` and `layout` are those of them where style or layout is decided (arXiv:2404.02733).
+    """
+
+    layers: tuple[str, ...]
+    style: tuple[int, ...]
+    layout: tuple[int, ...]
+    licence: str
+
+
+class ControlSpec(_Record):
+    """A control net; without `words` it answers prompt and negative prompt alike."""
+
+    graph: str
+    words: bool
+    licence: str
 
 
 class Manifest(_Record):
@@ -141,6 +181,16 @@ class Manifest(_Record):
     latent_stride: int
     prompt: PromptSettings
     styles: dict[str, StyleSpec]
+    vision: VisionSpec | None = None
+    identity: IdentitySpec | None = None
+    controls: dict[ControlKind, ControlSpec] = {}
+
+    @property
+    def banks(self) -> tuple[BankSpec, ...]:
+        """Each bank once, the denoiser's first."""
+        ordered = sorted(self.graphs.items(), key=lambda item: item[0] != "denoiser")
+        found = {spec.bank.name: spec.bank for _, spec in ordered if spec.bank is not None}
+        return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -162,7 +212,7 @@ class Bundle:
         for name, expected in self.manifest.files.items():
             if sha256(self.file(name)) != expected:
                 raise BundleError(name, "does not match its hash; export the model again")
-        for graph in GRAPHS:
+        for graph in (*GRAPHS, *(one.graph for one in self.manifest.controls.values())):
             if graph not in self.manifest.graphs:
                 raise BundleError(MANIFEST, f"graphs has no {graph!r}")
         for what, file in self._parts():
@@ -172,7 +222,8 @@ class Bundle:
     def _parts(self) -> Iterator[tuple[str, str]]:
         """What the manifest speaks of, and the file that it must have."""
         for graph, spec in self.manifest.graphs.items():
-            yield f"graph {graph!r}", spec.file
+            for file in spec.files:
+                yield f"graph {graph!r}", file
         for name, style in self.manifest.styles.items():
             yield f"style {name!r}", style.file
         for encoding in self.manifest.prompt.tokenizers:
@@ -200,17 +251,26 @@ def _read_manifest(path: Path) -> Manifest:
         text = (path / MANIFEST).read_bytes()
     except OSError as error:
         raise BundleError(MANIFEST, f"is missing or unreadable in {path.name!r}") from error
+    _check_version(text)
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise BundleError(MANIFEST, f"{place}: {first['msg']}".removeprefix(": ")) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise BundleError(
-            MANIFEST, f"has format {manifest.format_version}, this library reads {FORMAT_VERSION}"
-        )
     return manifest
+
+
+def _check_version(text: bytes) -> None:
+    """Before anything else: another version's fields would only confuse."""
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise BundleError(MANIFEST, f"is not JSON: {error}") from error
+    found = told.get("format_version") if isinstance(told, dict) else None
+    if found != FORMAT_VERSION:
+        words = f"has format {found}, this library reads {FORMAT_VERSION}"
+        raise BundleError(MANIFEST, f"{words}; export the model again")
 
 
 def sha256(path: Path) -> str:

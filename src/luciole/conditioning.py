@@ -1,18 +1,18 @@
 """What the denoiser is told of each plan: its words, encoded, and its size."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from luciole.domain import RenderPlan
+from luciole.cache import Latest
+from luciole.domain import RenderPlan, StyleUse
 from luciole.engines import Engine
+from luciole.engines.bank import Mix, no_style
 from luciole.sampling import Row
 from luciole.tokens import PromptTokenizer, PromptWindows
 
@@ -58,26 +58,13 @@ def run_in_batches(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-class TextCache:
-    """The latest texts with their encodings; safe to use from several threads."""
+@dataclass(frozen=True)
+class Text:
+    """A text in so many windows, as the styles that change words make it understood."""
 
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, Lock()
-        self._kept: OrderedDict[tuple[str, int], Words] = OrderedDict()
-
-    def get(self, text: tuple[str, int]) -> Words | None:
-        """What was kept of a text in so many windows."""
-        with self._lock:
-            if text in self._kept:
-                self._kept.move_to_end(text)
-            return self._kept.get(text)
-
-    def keep(self, encoded: Mapping[tuple[str, int], Words]) -> None:
-        """The longest unused make room."""
-        with self._lock:
-            self._kept.update(encoded)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+    text: str
+    windows: int
+    styles: tuple[StyleUse, ...]
 
 
 class Conditioner:
@@ -87,9 +74,10 @@ class Conditioner:
     """
 
     def __init__(self, engine: Engine, cached: int = 256) -> None:
-        self._engine, self._cache = engine, TextCache(cached)
+        self._engine = engine
+        self._cache: Latest[Text, Words] = Latest(cached)
         self._tokenizer = PromptTokenizer(engine.bundle)
-        self._zeros = engine.bundle.manifest.prompt.zeros_for_empty_negative
+        self._manifest = engine.bundle.manifest
 
     def over(self, engine: Engine) -> Self:
         """The same tokenizers and cache over another view of the engine."""
@@ -97,10 +85,17 @@ class Conditioner:
         other._engine = engine
         return other
 
-    def __call__(self, plans: Sequence[RenderPlan]) -> list[Conditioning]:
+    def __call__(
+        self, plans: Sequence[RenderPlan], mixes: Sequence[Mix | None]
+    ) -> list[Conditioning]:
         """One conditioning per plan; each different text is encoded once."""
         wanted = [self._texts(plan) for plan in plans]
-        encoded = self._encode(list(dict.fromkeys(text for texts in wanted for text in texts)))
+        by_styles = {
+            text.styles: mix for texts, mix in zip(wanted, mixes, strict=True) for text in texts
+        }
+        encoded = self._encode(
+            list(dict.fromkeys(text for texts in wanted for text in texts)), by_styles
+        )
         return [
             Conditioning(
                 encoded[prompt],
@@ -110,29 +105,42 @@ class Conditioner:
             for plan, (prompt, *negative) in zip(plans, wanted, strict=True)
         ]
 
-    def _texts(self, plan: RenderPlan) -> list[tuple[str, int]]:
+    def _texts(self, plan: RenderPlan) -> list[Text]:
         """The prompt and, where guidance is on, the negative prompt, with their windows."""
         texts = [plan.prompt] if plan.guidance_scale == 1 else [plan.prompt, plan.negative_prompt]
         windows = max(self._tokenizer.windows_needed(text) for text in texts)
-        return [(text, windows) for text in texts]
+        known = self._manifest.styles
+        heard = any(known[use.name].words and use.weight for use in plan.styles)
+        return [Text(text, windows, plan.styles if heard else ()) for text in texts]
 
     def _negative(self, words: Words, plan: RenderPlan) -> Words:
         """Zeros for an empty negative prompt where the model was trained so (SDXL's was)."""
-        if self._zeros and not plan.negative_prompt:
+        if self._manifest.prompt.zeros_for_empty_negative and not plan.negative_prompt:
             return Words(np.zeros_like(words.states), np.zeros_like(words.pooled))
         return words
 
-    def _encode(self, texts: list[tuple[str, int]]) -> dict[tuple[str, int], Words]:
+    def _encode(
+        self, texts: list[Text], by_styles: Mapping[tuple[StyleUse, ...], Mix | None]
+    ) -> dict[Text, Words]:
         known = {text: kept for text in texts if (kept := self._cache.get(text)) is not None}
         unknown = [text for text in texts if text not in known]
-        fresh = self._encode_now(unknown) if unknown else {}
+        fresh = self._encode_now(unknown, by_styles) if unknown else {}
         self._cache.keep(fresh)
         return known | fresh
 
-    def _encode_now(self, texts: list[tuple[str, int]]) -> dict[tuple[str, int], Words]:
-        windows = [self._tokenizer.windows(text, count) for text, count in texts]
-        outputs = run_in_batches(self._engine, "text_encoder", _joined(windows))
-        ends = np.cumsum([len(window) for window in windows])
+    def _encode_now(
+        self, texts: list[Text], by_styles: Mapping[tuple[StyleUse, ...], Mix | None]
+    ) -> dict[Text, Words]:
+        windows = [self._tokenizer.windows(text.text, text.windows) for text in texts]
+        counts = [len(window) for window in windows]
+        inputs = _joined(windows)
+        bank = self._manifest.graphs["text_encoder"].bank
+        if bank is not None:
+            mixes = [(by_styles[t.styles] if t.styles else None) or no_style(bank) for t in texts]
+            inputs["style_slot"] = np.repeat([mix.slots for mix in mixes], counts, axis=0)
+            inputs["style_weight"] = np.repeat([mix.weights for mix in mixes], counts, axis=0)
+        outputs = run_in_batches(self._engine, "text_encoder", inputs)
+        ends = np.cumsum(counts)
         return {
             text: Words(np.concatenate(states), pooled[0])
             for text, states, pooled in zip(

@@ -1,45 +1,56 @@
 """From plans to pictures, over any engine."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from luciole.bundle import Manifest
-from luciole.conditioning import Conditioner, Conditioning, run_in_batches
-from luciole.domain import EngineBadOutput, RenderPlan
+from luciole.conditioning import Conditioner, run_in_batches
+from luciole.domain import EngineBadOutput, InvalidRequest, RenderPlan
 from luciole.engines import Engine
-from luciole.engines.bank import Mix
 from luciole.engines.styles import Styles
-from luciole.guided import in_family, refuse_guides
-from luciole.sampling import Row, Trajectory, denoise, schedule_of, steps_of
+from luciole.guided import Guided, Guider, in_family, refuse_guides, window
+from luciole.pictures import Picture, Pictures
+from luciole.predicting import Predict, groups
+from luciole.sampling import Kept, Pull, Step, Trajectory, denoise, schedule_of, steps_of, tail
 from luciole.sampling.solvers import noise_scale
 
 Latents = Float32[np.ndarray, "channel height width"]
-Picture = UInt8[np.ndarray, "height width 3"]
 Progress = Callable[[int, int], None]
+Look = Callable[[int, int, Callable[[], list[Picture]]], None]
 
 
 class Pipeline:
     """Draws plans; a picture depends on its own plan only, up to rounding in mixed batches."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pictures: Pictures | None = None) -> None:
+        """`pictures`: where those are that plans name; without any, plans with some are refused."""
         self._engine = engine
         self._manifest = engine.bundle.manifest
         self._schedule = schedule_of(self._manifest.scheduler)
         self._conditioner = Conditioner(engine)
         self._styles = Styles(engine.bundle, engine.bank)
+        self._guider = Guider(engine, pictures)
 
-    def over(self, engine: Engine) -> Self:
-        """The same pipeline over another view of its engine, such as one request's."""
+    def over(self, engine: Engine, pictures: Pictures | None = None) -> Self:
+        """The same pipeline over another view of its engine, such as one request's.
+
+        `pictures`: those that this request may see, where they are others.
+        """
         other = copy(self)
         other._engine, other._conditioner = engine, self._conditioner.over(engine)
+        other._guider = self._guider.over(engine, pictures)
         return other
+
+    @property
+    def engine(self) -> Engine:
+        """What it draws with."""
+        return self._engine
 
     @property
     def manifest(self) -> Manifest:
@@ -50,15 +61,34 @@ class Pipeline:
         """InvalidRequest names the field of the plan that this model cannot do."""
         self._manifest.sizes.check("width", plan.width)
         self._manifest.sizes.check("height", plan.height)
-        steps_of(plan.solver, self._schedule, plan.steps)
+        self._steps(plan)
         self._styles.check(plan.styles)
         refuse_guides(plan, self._manifest)
 
     def render(
-        self, plans: Sequence[RenderPlan], progress: Progress | None = None
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
     ) -> list[Picture]:
-        """One picture per plan, in order; `progress` is told (steps done, steps in all)."""
-        return self.decode(self.denoise(plans, progress=progress))
+        """One picture per plan, in order; `progress` is told (steps done, steps in all).
+
+        `look` is told the same, and can ask for the pictures as far as they are.
+        """
+        guides = self._guides(plans)
+        trajectories = self._trajectories(plans, guides, None)
+
+        def so_far() -> list[Picture]:
+            return self._composed([one.reached for one in trajectories], guides)
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total)
+            if look is not None:
+                look(done, total, so_far)
+
+        self._walk(plans, trajectories, guides, tell)
+        return self._composed([one.latents for one in trajectories], guides)
 
     def denoise(
         self,
@@ -67,22 +97,39 @@ class Pipeline:
         progress: Progress | None = None,
     ) -> list[Latents]:
         """The final latents of each plan, from its seed's noise or from given noise N(0, 1)."""
+        guides = self._guides(plans)
+        trajectories = self._trajectories(plans, guides, latents)
+        self._walk(plans, trajectories, guides, progress)
+        return [one.latents for one in trajectories]
+
+    def _guides(self, plans: Sequence[RenderPlan]) -> list[Guided]:
         for plan in plans:
             self.check(plan)
-        trajectories = [
-            self._trajectory(plan, f"sample {i}", None if latents is None else latents[i])
+        return [self._guider(plan, len(self._steps(plan))) for plan in plans]
+
+    def _trajectories(
+        self,
+        plans: Sequence[RenderPlan],
+        guides: Sequence[Guided],
+        given: Sequence[Latents] | None,
+    ) -> list[Trajectory]:
+        return [
+            self._trajectory(plan, guides[i], f"sample {i}", None if given is None else given[i])
             for i, plan in enumerate(plans)
         ]
-        with ExitStack() as held:
-            mixes = [held.enter_context(self._styles.hold(plan.styles)) for plan in plans]
-            self._walk(plans, trajectories, mixes, progress)
-        return [trajectory.latents for trajectory in trajectories]
+
+    def _composed(self, latents: Sequence[Latents], guides: Sequence[Guided]) -> list[Picture]:
+        """Decoded; where a part was drawn again, within the picture around it."""
+        return [
+            picture if guided.redrawn is None else guided.redrawn.over(picture)
+            for picture, guided in zip(self.decode(latents), guides, strict=True)
+        ]
 
     def _walk(
         self,
         plans: Sequence[RenderPlan],
         trajectories: Sequence[Trajectory],
-        mixes: Sequence[Mix | None],
+        guides: Sequence[Guided],
         progress: Progress | None,
     ) -> None:
         total = sum(len(trajectory.steps) for trajectory in trajectories)
@@ -92,17 +139,24 @@ class Pipeline:
             if progress is not None:
                 progress(before + done, total)
 
-        for group in _groups([(plan.height, plan.width) for plan in plans]):
-            conditioning = self._conditioner([plans[i] for i in group])
-            members = [trajectories[i] for i in group]
-            predict = _Predict(self._engine, conditioning, [mixes[i] for i in group])
-            denoise(members, predict, tell)
-            before += sum(len(trajectory.steps) for trajectory in members)
+        with ExitStack() as held:
+            mixes = [held.enter_context(self._styles.hold(plan.styles)) for plan in plans]
+            for group in groups([(plan.height, plan.width) for plan in plans]):
+                members, mixed = [trajectories[i] for i in group], [mixes[i] for i in group]
+                predict = Predict(
+                    self._engine,
+                    members,
+                    self._conditioner([plans[i] for i in group], mixed),
+                    mixed,
+                    [guides[i] for i in group],
+                )
+                denoise(members, predict, tell)
+                before += sum(len(trajectory.steps) for trajectory in members)
 
     def decode(self, latents: Sequence[Latents]) -> list[Picture]:
         """Pictures from final latents, sizes mixed as they come."""
         pictures: dict[int, Picture] = {}
-        for group in _groups([sample.shape for sample in latents]):
+        for group in groups([sample.shape for sample in latents]):
             stacked = np.stack([latents[i] for i in group])
             decoded = run_in_batches(self._engine, "vae_decoder", {"latents": stacked})["pictures"]
             finite = np.isfinite(decoded).all(axis=(1, 2, 3))
@@ -114,7 +168,20 @@ class Pipeline:
             pictures.update(zip(group, channels_last, strict=True))
         return [pictures[i] for i in range(len(latents))]
 
-    def _trajectory(self, plan: RenderPlan, name: str, noise: Latents | None) -> Trajectory:
+    def _steps(self, plan: RenderPlan) -> list[Step]:
+        """Those that are taken: the last ones where a picture is the start."""
+        steps = steps_of(plan.solver, self._schedule, plan.steps)
+        if plan.start is None or plan.start.strength == 1:
+            return steps
+        taken = tail(steps, plan.start.strength)
+        if not taken:
+            words = f"{plan.start.strength:g} of {len(steps)} steps is none; raise one of the two"
+            raise InvalidRequest("start.strength", words)
+        return taken
+
+    def _trajectory(
+        self, plan: RenderPlan, guided: Guided, name: str, given: Latents | None
+    ) -> Trajectory:
         stride = self._manifest.latent_stride
         shape = (self._manifest.latent_channels, plan.height // stride, plan.width // stride)
         # Counter-based: the noise depends on the seed alone, whatever else is drawn.
@@ -123,60 +190,20 @@ class Pipeline:
         def draw() -> NDArray[np.float32]:
             return generator.standard_normal(shape, dtype=np.float32)
 
-        steps = steps_of(plan.solver, self._schedule, plan.steps)
+        steps = self._steps(plan)
         own = in_family(draw(), plan.family)
-        start = own if noise is None else np.asarray(noise, dtype=np.float32).reshape(shape)
-        scale = np.float32(noise_scale(plan.solver, self._schedule, steps))
-        return Trajectory(start * scale, steps, plan.guidance_scale, draw, name)
-
-
-class _Predict:
-    """The denoiser's answers; rows with equally many tokens go through it together."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        conditioning: Sequence[Conditioning],
-        mixes: Sequence[Mix | None],
-    ) -> None:
-        self._engine = engine
-        self._conditioning, self._mixes = conditioning, mixes
-
-    def __call__(
-        self, latents: NDArray[np.float32], timesteps: NDArray[np.float32], rows: Sequence[Row]
-    ) -> NDArray[np.float32]:
-        words = [self._conditioning[row.sample].words(row) for row in rows]
-        time_ids = [self._conditioning[row.sample].time_ids for row in rows]
-        predictions = np.empty_like(latents)
-        for group in _groups([len(said.states) for said in words]):
-            inputs = {
-                "latents": latents[group],
-                "timestep": timesteps[group],
-                "text_states": np.stack([words[n].states for n in group]),
-                "pooled": np.stack([words[n].pooled for n in group]),
-                "time_ids": np.array([time_ids[n] for n in group], dtype=np.float32),
-                **self._styled([rows[n].sample for n in group]),
-            }
-            answer = run_in_batches(self._engine, "denoiser", inputs)["prediction"]
-            if answer.shape != inputs["latents"].shape:
-                expected = inputs["latents"].shape
-                raise EngineBadOutput("prediction", f"has shape {answer.shape}, not {expected}")
-            predictions[group] = answer
-        return predictions
-
-    def _styled(self, samples: Sequence[int]) -> dict[str, NDArray[Any]]:
-        mixes = [mix for sample in samples if (mix := self._mixes[sample]) is not None]
-        if not mixes:
-            return {}
-        return {
-            "style_slot": np.stack([mix.slots for mix in mixes]),
-            "style_weight": np.stack([mix.weights for mix in mixes]),
-        }
-
-
-def _groups(keys: Sequence[object]) -> list[list[int]]:
-    """Indices of equal keys together, in the order of their first."""
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i, key in enumerate(keys):
-        groups[key].append(i)
-    return list(groups.values())
+        noise = own if given is None else np.asarray(given, dtype=np.float32).reshape(shape)
+        first = noise * np.float32(noise_scale(plan.solver, self._schedule, steps))
+        if plan.start is not None and guided.start is not None and plan.start.strength < 1:
+            level = steps[0].level
+            first = np.float32(level.alpha) * guided.start + np.float32(level.sigma) * noise
+        made = Trajectory(first, steps, plan.guidance_scale, draw, name)
+        if guided.start is not None and guided.mask is not None:
+            made.kept = Kept(guided.start, noise, guided.mask)
+        if plan.reference is not None and guided.reference is not None:
+            told, reach = (
+                plan.reference,
+                window(len(steps), plan.reference.begin, plan.reference.end),
+            )
+            made.pull = Pull(guided.reference, told.strength, reach.start, reach.stop)
+        return made

@@ -11,8 +11,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from export.__main__ import CONF, export_of
-from export.bundle import Export, card_licence
+from export.bundle import Export
 from export.folder import REQUIRED, ModelFolderError, check_folder
+from export.guides import licence_of
 from export.parity import Agreement, write_report
 from luciole.bundle import GRAPHS, Bundle
 from luciole.domain import BundleError
@@ -105,9 +106,9 @@ def test_a_graph_further_off_than_the_tolerance_fails_by_name(tmp_path: Path) ->
 
 
 def test_the_licence_is_that_of_the_model_card(tmp_path: Path) -> None:
-    assert card_licence(tmp_path) == "unknown"
+    assert licence_of(tmp_path) == "unknown"
     (tmp_path / "README.md").write_text("---\nlicense: openrail++\n---\n# A model\n")
-    assert card_licence(tmp_path) == "openrail++"
+    assert licence_of(tmp_path) == "openrail++"
 
 
 def test_the_command_reads_its_configuration() -> None:

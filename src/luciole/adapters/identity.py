@@ -53,7 +53,7 @@ class IdentityAdapter(nn.Module):
 
     def __init__(self, denoiser: Any, image_projection: Any, tokens: int) -> None:
         super().__init__()
-        self.image_projection = image_projection
+        self.image_projection, self.tokens = image_projection, tokens
         self.places = [name for name, _ in _cross_attentions(denoiser)]
         self.attention: Any = nn.ModuleList(
             [_beside(layer, tokens) for _, layer in _cross_attentions(denoiser)]

@@ -40,32 +40,45 @@ def no_style(spec: BankSpec) -> Mix:
     return Mix(np.zeros(spec.styles, np.int64), np.zeros(spec.styles, np.float32))
 
 
-class StyleBank:
-    """Low-rank factors of many styles in two arrays; place 0 is empty for good.
+@dataclass(frozen=True)
+class Arrays:
+    """All layers side by side: `a` is [place, rank, all inputs], `b` [place, rank, all outputs]."""
 
-    A style is packed into as many places as its rank needs. A place that a running request holds
-    is never written to, so loading is safe while steps are run. Thread-safe.
+    a: NDArray[np.float32]
+    b: NDArray[np.float32]
+
+
+class StyleBank:
+    """Low-rank factors of many styles in two arrays a graph; place 0 is empty for good.
+
+    A place is the same in the arrays of all graphs, and a style has as many as its rank needs. A
+    place that a running request holds is never written to, so loading is safe while steps are run.
+    Thread-safe.
     """
 
-    def __init__(self, spec: BankSpec, slots: int, folder: Path | None = None) -> None:
-        """`slots` places, the empty one among them.
+    def __init__(
+        self,
+        specs: Sequence[BankSpec],
+        slots: int,
+        folder: Path | None = None,
+        places: range | None = None,
+    ) -> None:
+        """`slots` places, the empty one among them; the specs agree on rank and styles.
 
-        With a `folder` both arrays are files there, `bank_a.npy` and `bank_b.npy`, which another
-        process on this machine can map: what is loaded here is there at once.
+        With a `folder` the arrays are files there, `<bank>_bank_a.npy` and `<bank>_bank_b.npy`,
+        which another process on this machine can map: what is loaded here is there at once. Files
+        that are there already are shared: each bank over them writes to its own `places` alone.
         """
-        inputs, outputs = spec.widths
-        self.spec = spec
-        self.a = _zeros((slots, spec.rank, inputs), folder, "bank_a.npy")
-        self.b = _zeros((slots, spec.rank, outputs), folder, "bank_b.npy")
-        self._free = list(range(slots - 1, 0, -1))
+        self.specs, self.spec = tuple(specs), specs[0]
+        self.arrays = {spec.name: _arrays(spec, slots, folder) for spec in specs}
+        self._free = list(reversed(places or range(1, slots)))
         self._places: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    @property
-    def resident(self) -> dict[str, NDArray[np.float32]]:
-        """The arrays under the names of the graph's inputs."""
-        return {"bank_a": self.a, "bank_b": self.b}
+    def resident(self, bank: str) -> dict[str, NDArray[np.float32]]:
+        """The arrays of one bank under the names of the graphs' inputs."""
+        return {"bank_a": self.arrays[bank].a, "bank_b": self.arrays[bank].b}
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -122,11 +135,13 @@ class StyleBank:
                     self._held[name] -= 1
 
     def _load(self, name: str, style: Style, keep: Sequence[str]) -> None:
-        packed = self._packed(name, style)
-        places = self._room(name, len(packed), keep)
-        for place, (a, b) in zip(places, packed, strict=True):
-            self.a[place], self.b[place] = a, b
-        self._places[name] = places
+        self._refuse_strangers(name, style)
+        count = max(-(-len(factors.down) // self.spec.rank) for factors in style.values())
+        packed = {spec.name: _packed(name, style, spec, count) for spec in self.specs}
+        places = list(self._room(name, count, keep))
+        for bank, (a, b) in packed.items():
+            self.arrays[bank].a[places], self.arrays[bank].b[places] = a, b
+        self._places[name] = tuple(places)
         self._places.move_to_end(name)
 
     def _mix(self, mix: Sequence[tuple[str, float]]) -> Mix:
@@ -162,30 +177,38 @@ class StyleBank:
     def _forget(self, name: str) -> None:
         self._free += reversed(self._places.pop(name))
 
-    def _packed(
-        self, name: str, style: Style
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """The style's ranks in chunks of a place's, every layer in its columns."""
-        known = {layer.path for layer in self.spec.layers}
+    def _refuse_strangers(self, name: str, style: Style) -> None:
+        known = {layer.path for spec in self.specs for layer in spec.layers}
         if strangers := sorted(set(style) - known):
             raise InvalidRequest("styles", f"{name!r} changes {strangers[0]}, which takes none")
         if not style:
             raise InvalidRequest("styles", f"{name!r} is empty")
-        rank = self.spec.rank
-        count = max(-(-len(factors.down) // rank) for factors in style.values())
-        inputs, outputs = self.spec.widths
-        a = np.zeros((count * rank, inputs), np.float32)
-        b = np.zeros((count * rank, outputs), np.float32)
-        at_in = at_out = 0
-        for layer in self.spec.layers:
-            if layer.path in style:
-                factors = style[layer.path]
-                _check(name, layer.path, factors, layer.inputs, layer.outputs)
-                a[: len(factors.down), at_in : at_in + layer.inputs] = factors.down
-                b[: len(factors.down), at_out : at_out + layer.outputs] = factors.up.T
-            at_in, at_out = at_in + layer.inputs, at_out + layer.outputs
-        cut = range(0, count * rank, rank)
-        return [(a[first : first + rank], b[first : first + rank]) for first in cut]
+
+
+def _packed(
+    name: str, style: Style, spec: BankSpec, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The style's ranks in chunks of a place's, every layer in its columns."""
+    inputs, outputs = spec.widths
+    a = np.zeros((count * spec.rank, inputs), np.float32)
+    b = np.zeros((count * spec.rank, outputs), np.float32)
+    at_in = at_out = 0
+    for layer in spec.layers:
+        if layer.path in style:
+            factors = style[layer.path]
+            _check(name, layer.path, factors, layer.inputs, layer.outputs)
+            a[: len(factors.down), at_in : at_in + layer.inputs] = factors.down
+            b[: len(factors.down), at_out : at_out + layer.outputs] = factors.up.T
+        at_in, at_out = at_in + layer.inputs, at_out + layer.outputs
+    return a.reshape(count, spec.rank, inputs), b.reshape(count, spec.rank, outputs)
+
+
+def _arrays(spec: BankSpec, slots: int, folder: Path | None) -> Arrays:
+    inputs, outputs = spec.widths
+    return Arrays(
+        _zeros((slots, spec.rank, inputs), folder, f"{spec.name}_bank_a.npy"),
+        _zeros((slots, spec.rank, outputs), folder, f"{spec.name}_bank_b.npy"),
+    )
 
 
 def _not_loaded(name: str) -> Style:
@@ -196,7 +219,12 @@ def _zeros(shape: tuple[int, ...], folder: Path | None, file: str) -> NDArray[np
     if folder is None:
         return np.zeros(shape, np.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    mapped: NDArray[np.float32] = np.lib.format.open_memmap(folder / file, "w+", np.float32, shape)
+    there = (folder / file).exists()
+    mapped: NDArray[np.float32] = np.lib.format.open_memmap(
+        folder / file, "r+" if there else "w+", np.float32, None if there else shape
+    )
+    if mapped.shape != shape:
+        raise ValueError(f"{file}: has shape {mapped.shape}, this bank's is {shape}")
     return mapped
 
 

@@ -50,8 +50,9 @@ class OnnxEngine:
         """Outputs by name; EngineError names the graph and input that do not fit."""
         feed = checked_inputs(self._bundle, graph, inputs)
         names = [tensor.name for tensor in graph_spec(self._bundle, graph).outputs]
-        if self.bank is not None and graph_spec(self._bundle, graph).bank is not None:
-            feed |= self.bank.resident
+        bank = graph_spec(self._bundle, graph).bank
+        if self.bank is not None and bank is not None:
+            feed |= self.bank.resident(bank.name)
         session = self._session(graph)
         try:
             outputs = session.run(names, feed)

@@ -37,10 +37,12 @@ class Engine(Protocol):
         ...
 
 
-def style_bank(bundle: Bundle, slots: int, folder: Path | None = None) -> StyleBank | None:
-    """An empty bank of the denoiser's shape; None where its graph takes no styles."""
-    spec = bundle.manifest.graphs["denoiser"].bank
-    return None if spec is None else StyleBank(spec, slots, folder)
+def style_bank(
+    bundle: Bundle, slots: int, folder: Path | None = None, places: range | None = None
+) -> StyleBank | None:
+    """An empty bank for all graphs that take styles; None where none does."""
+    specs = bundle.manifest.banks
+    return StyleBank(specs, slots, folder, places) if specs else None
 
 
 def checked_inputs(

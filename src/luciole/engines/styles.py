@@ -41,12 +41,12 @@ class Styles:
     def hold(self, uses: Sequence[StyleUse]) -> Iterator[Mix | None]:
         """The mix for the rows of one picture, unchanged inside this block.
 
-        None where the graph takes no styles. Busy where too many other styles are being used.
+        None where no graph takes styles. Busy where too many other styles are being used.
         """
         self.check(uses)
-        spec = self._bundle.manifest.graphs["denoiser"].bank
-        if self._bank is None or spec is None:
-            yield None if spec is None else no_style(spec)
+        banks = self._bundle.manifest.banks
+        if self._bank is None or not banks:
+            yield no_style(banks[0]) if banks else None
             return
         mix = [(use.name, use.weight) for use in uses]
         with self._bank.hold_loaded(mix, self.read) as held:

@@ -1,6 +1,6 @@
 """From noise to latents: schedules, solvers and the one denoise loop; numpy and no torch."""
 
-from luciole.sampling.denoise import Row, Trajectory, denoise
+from luciole.sampling.denoise import Kept, Pull, Row, Trajectory, denoise
 from luciole.sampling.schedule import (
     FlowSchedule,
     NoiseSchedule,
@@ -8,12 +8,16 @@ from luciole.sampling.schedule import (
     TimestepSpacing,
     schedule_of,
 )
-from luciole.sampling.solvers import Step, steps_of
+from luciole.sampling.solvers import CLEAN, Level, Step, steps_of, tail
 
 __all__ = [
+    "CLEAN",
     "FlowSchedule",
+    "Kept",
+    "Level",
     "NoiseSchedule",
     "PredictionType",
+    "Pull",
     "Row",
     "Step",
     "TimestepSpacing",
@@ -21,4 +25,5 @@ __all__ = [
     "denoise",
     "schedule_of",
     "steps_of",
+    "tail",
 ]

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from luciole.domain import EngineBadOutput
-from luciole.sampling.solvers import Step
+from luciole.sampling.solvers import CLEAN, Step
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,25 @@ class Predict(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where `mask` is 0 a sample stays on the way that leads to `latents` from its own noise."""
+
+    latents: Float32[np.ndarray, "channel height width"]
+    noise: Float32[np.ndarray, "channel height width"]
+    mask: Float32[np.ndarray, "1 height width"]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """In steps `first` to `last` what is clean is moved so far towards `latents`: 1 is there."""
+
+    latents: Float32[np.ndarray, "channel height width"]
+    strength: float
+    first: int
+    last: int
+
+
 @dataclass
 class Trajectory:
     """One sample on its way; `latents` change in place, the rest says how.
@@ -48,23 +67,46 @@ class Trajectory:
     name: str = "a sample"
     done: int = 0
     clean: NDArray[np.float32] | None = field(default=None, repr=False)
+    kept: Kept | None = field(default=None, repr=False)
+    pull: Pull | None = field(default=None, repr=False)
 
     @property
     def running(self) -> bool:
         """Whether steps are left."""
         return self.done < len(self.steps)
 
+    @property
+    def reached(self) -> NDArray[np.float32]:
+        """The latents as far as they are: on the way, what the last step took for clean."""
+        return self.clean if self.running and self.clean is not None else self.latents
+
     def advance(self, prediction: Float32[np.ndarray, "channel height width"]) -> None:
         """Take one step with a guided prediction."""
         step = self.steps[self.done]
-        clean = step.clean_from_sample * self.latents + step.clean_from_prediction * prediction
+        said = step.clean_from_sample * self.latents + step.clean_from_prediction * prediction
+        clean = self._pulled(said.astype(np.float32))
         moved = step.keep * self.latents + step.clean * clean
         if step.earlier_clean and self.clean is not None:
             moved += step.earlier_clean * self.clean
         if step.noise:
             moved += step.noise * self.noise()
-        self.latents, self.clean = moved.astype(np.float32), clean.astype(np.float32)
         self.done += 1
+        self.latents, self.clean = self._held(moved.astype(np.float32)), clean
+
+    def _pulled(self, clean: NDArray[np.float32]) -> NDArray[np.float32]:
+        pull = self.pull
+        if pull is None or not pull.first <= self.done < pull.last:
+            return clean
+        return clean + np.float32(pull.strength) * (pull.latents - clean)
+
+    def _held(self, moved: NDArray[np.float32]) -> NDArray[np.float32]:
+        """With the part that is not drawn put back, at the noise level that is reached."""
+        kept = self.kept
+        if kept is None:
+            return moved
+        level = self.steps[self.done].level if self.running else CLEAN
+        there = np.float32(level.alpha) * kept.latents + np.float32(level.sigma) * kept.noise
+        return np.asarray(kept.mask * moved + (1 - kept.mask) * there, np.float32)
 
 
 def denoise(

@@ -6,8 +6,8 @@ first-order DPM-Solver++ are one formula at different noise levels, and no solve
 its own for the denoiser's input.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import log, sqrt
 
 import numpy as np
@@ -21,22 +21,6 @@ from luciole.sampling.schedule import (
     Schedule,
     TimestepSpacing,
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: `clean = clean_from_sample * x + clean_from_prediction * prediction`, then
-
-    `x = keep * x + clean * clean + earlier_clean * (the last step's clean) + noise * N(0, 1)`.
-    """
-
-    timestep: float
-    clean_from_sample: float
-    clean_from_prediction: float
-    keep: float
-    clean: float
-    earlier_clean: float = 0.0
-    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +42,29 @@ class Level:
 
 
 CLEAN = Level(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `clean = clean_from_sample * x + clean_from_prediction * prediction`, then
+
+    `x = keep * x + clean * clean + earlier_clean * (the last step's clean) + noise * N(0, 1)`.
+    """
+
+    timestep: float
+    clean_from_sample: float
+    clean_from_prediction: float
+    keep: float
+    clean: float
+    earlier_clean: float = 0.0
+    noise: float = 0.0
+    level: Level = CLEAN
+    """Where the sample is before the step."""
+
+    @property
+    def first_order(self) -> "Step":
+        """The same step for a sample that has no earlier one."""
+        return replace(self, clean=self.clean + self.earlier_clean, earlier_clean=0.0)
 
 
 def level_of_ratio(ratio: float) -> Level:
@@ -87,6 +94,13 @@ def steps_of(solver: SolverName, schedule: Schedule, count: int) -> list[Step]:
         known = " or ".join(FLOW_SOLVERS)
         raise InvalidRequest("solver", f"{solver} cannot walk this flow model's way; take {known}")
     return FLOW_SOLVERS[solver](schedule, count)
+
+
+def tail(steps: Sequence[Step], strength: float) -> list[Step]:
+    """The last `strength` of the steps, as diffusers' image to image takes them; none for 0."""
+    count = min(int(len(steps) * strength), len(steps))
+    left = list(steps[len(steps) - count :])
+    return [left[0].first_order, *left[1:]] if left else []
 
 
 def noise_scale(solver: SolverName, schedule: Schedule, steps: list[Step]) -> float:
@@ -132,7 +146,7 @@ def euler_ancestral(schedule: NoiseSchedule, count: int) -> list[Step]:
         keep = there.alpha / here.alpha * down / here.ratio
         clean = there.alpha * (1 - down / here.ratio)
         prediction = _clean_weights(schedule, here)
-        table.append(Step(t, *prediction, keep, clean, noise=there.alpha * up))
+        table.append(Step(t, *prediction, keep, clean, noise=there.alpha * up, level=here))
     return table
 
 
@@ -152,8 +166,8 @@ def lcm(schedule: NoiseSchedule, count: int) -> list[Step]:
     for t, here, there in zip(timesteps, levels[:-1], levels[1:], strict=True):
         skip, out = boundary(t, schedule.timestep_scaling)
         weights = _clean_weights(schedule, here)
-        step = Step(t, *weights, there.alpha * skip, there.alpha * out, noise=there.sigma)
-        table.append(step)
+        keep, clean = there.alpha * skip, there.alpha * out
+        table.append(Step(t, *weights, keep, clean, noise=there.sigma, level=here))
     return table
 
 
@@ -213,21 +227,14 @@ def _first_order(schedule: Schedule, timestep: float, here: Level, there: Level)
     """Hold clean and noise still while the level changes: exact if the prediction were."""
     keep = there.sigma / here.sigma
     clean = there.alpha - keep * here.alpha
-    return Step(timestep, *_clean_weights(schedule, here), keep, clean)
+    return Step(timestep, *_clean_weights(schedule, here), keep, clean, level=here)
 
 
 def _second_order(step: Step, before: Level, here: Level, there: Level) -> Step:
     """Extrapolate clean along log-SNR through the last two predictions."""
     ratio = (here.log_snr - before.log_snr) / (there.log_snr - here.log_snr)
     slope = 0.5 * step.clean / ratio
-    return Step(
-        step.timestep,
-        step.clean_from_sample,
-        step.clean_from_prediction,
-        step.keep,
-        step.clean + slope,
-        earlier_clean=-slope,
-    )
+    return replace(step, clean=step.clean + slope, earlier_clean=-slope)
 
 
 def _clean_weights(schedule: Schedule, level: Level) -> tuple[float, float]:

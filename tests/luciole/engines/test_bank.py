@@ -21,6 +21,7 @@ from luciole.models.folder import load_denoiser
 from luciole.pipeline import Pipeline
 
 SPEC = BankSpec(
+    name="layers",
     rank=4,
     styles=4,
     layers=(
@@ -46,8 +47,9 @@ def change(bank: StyleBank, slots: np.ndarray, weights: np.ndarray, layer: int) 
     """What a mix adds to a layer's weight: [out, in]."""
     inputs = [slice(0, 6), slice(6, 9)][layer]
     outputs = [slice(0, 5), slice(5, 12)][layer]
+    arrays = bank.arrays["layers"]
     total: np.ndarray = sum(
-        weight * bank.b[slot][:, outputs].T @ bank.a[slot][:, inputs]
+        weight * arrays.b[slot][:, outputs].T @ arrays.a[slot][:, inputs]
         for slot, weight in zip(slots, weights, strict=True)
     )
     return total
@@ -59,7 +61,7 @@ def test_over_a_thousand_loads_evictions_and_mixes_every_mix_is_the_sum_of_its_s
         f"s{i}": style(i, rank=1 + i % 8, layers=(("one", "two"), ("two",))[i % 2])
         for i in range(12)
     }
-    bank = StyleBank(SPEC, slots=9)
+    bank = StyleBank([SPEC], slots=9)
     mixes = 0
     for _ in range(1000):
         name = chance.choice(list(styles))
@@ -78,12 +80,12 @@ def test_over_a_thousand_loads_evictions_and_mixes_every_mix_is_the_sum_of_its_s
                     np.testing.assert_allclose(found, wanted + np.zeros_like(found), atol=2e-5)
             mixes += 1
     assert mixes > 500
-    assert not bank.a[0].any()
-    assert not bank.b[0].any()
+    assert not bank.arrays["layers"].a[0].any()
+    assert not bank.arrays["layers"].b[0].any()
 
 
 def test_the_longest_unused_style_makes_room_and_a_used_one_never() -> None:
-    bank = StyleBank(SPEC, slots=4)
+    bank = StyleBank([SPEC], slots=4)
     for i in range(3):
         bank.load(f"s{i}", style(i))
     with bank.hold([("s0", 1.0)]):
@@ -103,14 +105,15 @@ def test_the_longest_unused_style_makes_room_and_a_used_one_never() -> None:
 
 
 def test_what_a_running_request_holds_is_not_written_to() -> None:
-    bank = StyleBank(SPEC, slots=4)
+    bank = StyleBank([SPEC], slots=4)
     bank.load("held", style(0))
     with bank.hold([("held", 1.0)]) as held:
-        before = bank.a[held.slots[0]].copy(), bank.b[held.slots[0]].copy()
+        arrays, place = bank.arrays["layers"], held.slots[0]
+        before = arrays.a[place].copy(), arrays.b[place].copy()
         for i in range(20):
             bank.load(f"s{i}", style(i))
-        assert np.array_equal(bank.a[held.slots[0]], before[0])
-        assert np.array_equal(bank.b[held.slots[0]], before[1])
+        assert np.array_equal(arrays.a[place], before[0])
+        assert np.array_equal(arrays.b[place], before[1])
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -123,7 +126,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("wrong", "words"), REFUSED)
 def test_a_style_of_another_model_is_refused_and_nothing_is_changed(wrong: Any, words: str) -> None:
-    bank = StyleBank(SPEC, slots=3)
+    bank = StyleBank([SPEC], slots=3)
     bank.load("fine", style(1))
     with pytest.raises(InvalidRequest, match=words):
         bank.load("wrong", wrong)
@@ -131,7 +134,7 @@ def test_a_style_of_another_model_is_refused_and_nothing_is_changed(wrong: Any, 
 
 
 def test_unknown_styles_and_mixes_too_large_for_a_row_are_refused() -> None:
-    bank = StyleBank(SPEC, slots=9)
+    bank = StyleBank([SPEC], slots=9)
     bank.load("wide", style(1, rank=12))
     bank.load("more", style(2, rank=8))
     for mix, words in (
@@ -144,8 +147,8 @@ def test_unknown_styles_and_mixes_too_large_for_a_row_are_refused() -> None:
 
 
 def test_another_process_sees_what_is_loaded_into_files(tmp_path: Path) -> None:
-    bank = StyleBank(SPEC, slots=3, folder=tmp_path)
-    there = np.load(tmp_path / "bank_a.npy", mmap_mode="r")
+    bank = StyleBank([SPEC], slots=3, folder=tmp_path)
+    there = np.load(tmp_path / "layers_bank_a.npy", mmap_mode="r")
     bank.load("ink", style(1))
     with bank.hold([("ink", 1.0)]) as held:
         assert np.array_equal(there[held.slots[0]][:, :6], style(1)["one"].down)

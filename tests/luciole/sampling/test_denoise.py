@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from luciole.domain import EngineBadOutput
-from luciole.sampling import Row, Step, Trajectory, denoise
+from luciole.sampling import Kept, Level, Pull, Row, Step, Trajectory, denoise
 
 SHAPE = (2, 4, 4)
 
@@ -83,3 +83,39 @@ def test_no_trajectories_ask_nothing() -> None:
     model = Model()
     denoise([], model)
     assert model.asked == []
+
+
+def walk(start: float, steps: int = 4) -> Trajectory:
+    """Down from level 0.8 in equal parts, straight to where the prediction says."""
+    levels = [Level(1 - 0.2 * (steps - i), 0.2 * (steps - i)) for i in range(steps)]
+    table = [Step(float(i), 0, 1, keep=0, clean=1, level=levels[i]) for i in range(steps)]
+    return Trajectory(
+        np.full(SHAPE, start, np.float32), table, 1.0, lambda: np.zeros(SHAPE, np.float32)
+    )
+
+
+def test_what_is_kept_stays_on_its_own_way_and_ends_where_it_was() -> None:
+    latents, noise = np.full(SHAPE, 5, np.float32), np.full(SHAPE, 2, np.float32)
+    mask = np.zeros((1, 4, 4), np.float32)
+    mask[:, :, 2:] = 1
+    sample, seen = walk(0), list[float]()
+    sample.kept = Kept(latents, noise, mask)
+
+    def predict(now: NDArray[np.float32], *_: object) -> NDArray[np.float32]:
+        seen.append(float(now[0, 0, 0, 0]))
+        return np.full_like(now, 3)
+
+    denoise([sample], predict)
+    assert seen[1:] == pytest.approx([0.6 * 2 + 0.4 * 5, 0.4 * 2 + 0.6 * 5, 0.2 * 2 + 0.8 * 5])
+    assert (sample.latents[:, :, :2] == 5).all()
+    assert (sample.latents[:, :, 2:] == 3).all()
+
+
+@pytest.mark.parametrize(("strength", "last", "end"), [(1, 4, 7), (0.25, 4, 4), (1, 3, 3)])
+def test_a_pull_moves_what_is_clean_in_its_window_alone(
+    strength: float, last: int, end: float
+) -> None:
+    sample = walk(0)
+    sample.pull = Pull(np.full(SHAPE, 7, np.float32), strength, 0, last)
+    denoise([sample], Model())
+    assert sample.latents == pytest.approx(end)

@@ -29,6 +29,7 @@ from luciole.sampling import (
     Trajectory,
     schedule_of,
     steps_of,
+    tail,
 )
 from luciole.sampling.solvers import Level, level_of_power, noise_scale
 
@@ -247,3 +248,31 @@ def test_twice_the_steps_leave_a_quarter_of_a_second_order_error() -> None:
 def test_more_steps_than_timesteps_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="steps: 11"):
         steps_of(SolverName.DDIM, NoiseSchedule(num_train_timesteps=10), 11)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", [SolverName.DDIM, SolverName.EULER, SolverName.DPMPP_2M])
+def test_a_start_from_a_picture_is_that_of_diffusers(
+    name: SolverName, prediction_type: str, strength: float
+) -> None:
+    config = {**BETAS, "prediction_type": prediction_type, "timestep_spacing": "trailing"}
+    scheduler, model = reference(name, config), fake_model(prediction_type)
+    scheduler.set_timesteps(12)
+    chance = np.random.default_rng(0)
+    picture, noise = (chance.standard_normal(SHAPE, dtype=np.float32) for _ in range(2))
+    begin = 12 - int(12 * strength)
+    if name is not SolverName.DDIM:
+        scheduler.set_begin_index(begin)
+    first = scheduler.timesteps[begin : begin + 1]
+    pair = torch.from_numpy(picture)[None], torch.from_numpy(noise)[None]
+    sample = scheduler.add_noise(*pair, first)[0].numpy()
+    for i, t in enumerate(scheduler.timesteps[begin:]):
+        scheduler.scale_model_input(torch.from_numpy(sample), t)
+        seen = seen_by_denoiser(scheduler, sample, begin + i)
+        said = torch.from_numpy(model(seen, float(t)))
+        sample = scheduler.step(said, t, torch.from_numpy(sample)).prev_sample.numpy()
+    steps = tail(steps_of(name, NoiseSchedule.from_config(config), 12), strength)
+    level = steps[0].level
+    start = (level.alpha * picture + level.sigma * noise).astype(np.float32)
+    np.testing.assert_allclose(our_walk(steps, start, [], model)[-1], sample, atol=2e-4)
