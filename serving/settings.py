@@ -71,6 +71,25 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """How callers reach the service through a proxy; without one, as the request says."""
 
+    workers: int = Field(default=1, ge=0)
+    """Processes that draw accepted jobs; 0 where other machines do."""
+    worker_jobs: int = Field(default=2, ge=1)
+    """Jobs that one worker draws together."""
+    worker_tries: int = Field(default=5, ge=1)
+    """At a frame that brings its worker down, before the job is given up as poisoned."""
+    lease_seconds: float = Field(default=15.0, gt=0)
+    """Without a sign of life from a worker, before its jobs go to others."""
+    orphan_seconds: float = Field(default=86_400.0, gt=0)
+    """How old a file must be that nothing refers to, before it is removed."""
+    stripe_key: SecretStr | None = None
+    """With it, bills go to Stripe's meters."""
+    stripe_event: str = "luciole_drawing"
+    """The meter's event; it counts thousandths of a step x megapixel."""
+    stripe_url: str | None = None
+    """Another server that speaks as Stripe does."""
+    webhooks_inside: bool = False
+    """Whether webhooks may go to this network and without TLS, as for tests."""
+
     auth: AuthChoice = AuthChoice.AUTO
     oidc_issuer: str | None = None
     """An OpenID provider whose tokens are accepted and whose users may log in."""
@@ -83,7 +102,7 @@ class Settings(BaseSettings):
     """The claim that names a user's tenant; without one, each user has their own."""
     session_seconds: float = Field(default=8 * 3600.0, gt=0)
 
-    rate_units: int = Field(default=60_000, ge=1)
+    rate_units: int = Field(default=1_200_000, ge=1)
     """Thousandths of a step x megapixel that a tenant may ask for in a minute."""
     rate_requests: int = Field(default=6_000, ge=1)
     """Requests of a tenant in a minute."""
@@ -97,8 +116,6 @@ class Settings(BaseSettings):
     c2pa_chain: Path | None = None
     """PEM certificates, the signer's first; without them, a test authority is made."""
     c2pa_key: Path | None = None
-    kept_pictures: int = Field(default=256, ge=1)
-    """Pictures behind URLs; the oldest make room."""
 
     @property
     def database(self) -> str:

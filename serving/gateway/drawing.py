@@ -11,9 +11,12 @@ from luciole.bundle import Manifest
 from luciole.domain import RenderPlan
 from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
+from luciole.pictures import Pictures
+from luciole.pipeline import Progress
 
 Pixels = NDArray[np.uint8]
 """Height x width x RGB."""
+Look = Callable[[int, int, Callable[[], list[Pixels]]], None]
 
 
 class Draws(Protocol):
@@ -28,12 +31,20 @@ class Draws(Protocol):
         """InvalidRequest names what this model cannot do."""
         ...
 
-    def over(self, engine: Engine) -> "Draws":
-        """The same over one request's view of the engine."""
+    def over(self, engine: Engine, pictures: Pictures | None = None) -> "Draws":
+        """The same over one request's view of the engine, with the pictures that it may see."""
         ...
 
-    def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
-        """Draw; raises EngineError."""
+    def render(
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
+    ) -> list[Pixels]:
+        """Draw; raises EngineError. `progress` hears (steps done, steps in all).
+
+        `look` hears the same, and can have the pictures as far as they are.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
 """The line of text that picture tools read from a file: A1111's `parameters` infotext."""
 
+from luciole.bundle import Manifest
 from luciole.domain import RenderPlan, SolverName
 
 SAMPLERS = {
@@ -11,19 +12,31 @@ SAMPLERS = {
 }
 
 
-def infotext(plan: RenderPlan, model: str, model_hash: str) -> str:
+def infotext(plan: RenderPlan, manifest: Manifest) -> str:
     """Say how to draw this picture again; the last line is what parsers split at its commas."""
-    facts = {
+    facts: dict[str, object] = {
         "Steps": plan.steps,
         "Sampler": SAMPLERS[plan.solver],
         "CFG scale": f"{plan.guidance_scale:g}",
         "Seed": plan.seed,
         "Size": f"{plan.width}x{plan.height}",
-        "Model hash": model_hash[:10],
-        "Model": model,
+        "Model hash": manifest.source[:10],
+        "Model": manifest.name,
     }
-    lines = [plan.prompt]
+    if plan.start is not None:
+        facts["Denoising strength"] = f"{plan.start.strength:g}"
+    words = plan.prompt
+    if plan.styles:
+        words += " " + " ".join(f"<lora:{use.name}:{use.weight:g}>" for use in plan.styles)
+        hashes = [f"{use.name}: {_style_hash(use.name, manifest)}" for use in plan.styles]
+        facts["Lora hashes"] = f'"{", ".join(hashes)}"'
+    lines = [words]
     if plan.negative_prompt:
         lines.append(f"Negative prompt: {plan.negative_prompt}")
     lines.append(", ".join(f"{name}: {value}" for name, value in facts.items()))
     return "\n".join(lines)
+
+
+def _style_hash(name: str, manifest: Manifest) -> str:
+    style = manifest.styles.get(name)
+    return "unknown" if style is None else manifest.files[style.file][:12]

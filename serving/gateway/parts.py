@@ -7,10 +7,14 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
+from serving.gateway.accounts.accounts import Accounts
+from serving.gateway.accounts.meter import Meter
 from serving.gateway.addresses import Addresses
 from serving.gateway.assets.shelf import Shelf
 from serving.gateway.drawing import Drawing
+from serving.gateway.encoding import Encoder
 from serving.gateway.events.hub import Hub
+from serving.gateway.renderer import Renderer
 from serving.jobs.ledger import Jobs
 from serving.settings import Settings
 
@@ -22,10 +26,14 @@ class Parts:
     settings: Settings
     drawing: Drawing
     database: AsyncEngine
+    renderer: Renderer
+    encoder: Encoder
     jobs: Jobs
     shelf: Shelf
     addresses: Addresses
     hub: Hub
+    accounts: Accounts
+    meter: Meter
 
 
 async def parts_of(connection: HTTPConnection) -> Parts:

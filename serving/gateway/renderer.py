@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,7 +11,8 @@ import structlog
 
 from luciole.domain import Busy, Cancelled, EngineBadOutput, EngineError, RenderPlan
 from luciole.engines.batcher import BatchedEngine
-from serving.gateway.drawing import Drawing, Pixels
+from luciole.pictures import Pictures
+from serving.gateway.drawing import Drawing, Draws, Pixels
 from serving.gateway.metrics import Metrics
 
 log = structlog.get_logger()
@@ -27,12 +28,28 @@ class Limits:
     request: float = 120.0
 
 
+@dataclass(frozen=True)
+class Views:
+    """How often a picture is looked at on its way, and who sees it: (index, pixels)."""
+
+    count: int
+    see: Callable[[int, Pixels], None]
+
+    def due(self, done: int, steps: int) -> int | None:
+        """Which view follows a step, spread over the way; None for most."""
+        for index in range(self.count):
+            if done == max(1, round((index + 1) * steps / (self.count + 1))):
+                return index
+        return None
+
+
 @dataclass(eq=False)
 class _Task:
     """One picture; whoever asked for it may leave at any time."""
 
     plan: RenderPlan
     deadline: float
+    views: Views | None = None
     accepted: float = field(default_factory=time.monotonic)
     request: BatchedEngine | None = None
     gone: bool = False
@@ -58,7 +75,10 @@ class Renderer:
         drawing: Drawing,
         limits: Limits | None = None,
         metrics: Metrics | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
+        """`pictures`: those that plans name; who asks is checked before."""
+        self._pictures = pictures
         self._pipeline, self._batcher = drawing.pipeline, drawing.batcher
         self._keeper = drawing.keeper
         self._limits = limits or Limits()
@@ -74,9 +94,9 @@ class Renderer:
         """Pictures accepted and not yet drawn."""
         return self._pending
 
-    async def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
+    async def render(self, plans: Sequence[RenderPlan], views: Views | None = None) -> list[Pixels]:
         """One picture per plan; Busy when the line is full, EngineError when drawing fails."""
-        tasks, drawn = self._accept(plans)
+        tasks, drawn = self._accept(plans, views)
         together = asyncio.gather(*(asyncio.wrap_future(picture) for picture in drawn))
         try:
             return await asyncio.wait_for(together, self._limits.request)
@@ -93,9 +113,11 @@ class Renderer:
             self._closed = True
         self._pool.shutdown(cancel_futures=True)
 
-    def _accept(self, plans: Sequence[RenderPlan]) -> tuple[list[_Task], list[Future[Pixels]]]:
+    def _accept(
+        self, plans: Sequence[RenderPlan], views: Views | None
+    ) -> tuple[list[_Task], list[Future[Pixels]]]:
         deadline = time.monotonic() + self._limits.request
-        tasks = [_Task(plan, deadline) for plan in plans]
+        tasks = [_Task(plan, deadline, views) for plan in plans]
         with self._lock:
             if self._closed:
                 raise EngineError("renderer", "the service is stopping")
@@ -129,15 +151,15 @@ class Renderer:
         self._wait_ready(task)
         with self._batcher.open(deadline=task.deadline) as request:
             task.take(request)
-            pipeline = self._pipeline.over(request)
+            pipeline = self._pipeline.over(request, self._pictures)
             try:
-                return pipeline.render([task.plan])[0]
+                return _rendered(pipeline, task)
             except EngineError as error:
                 if request.answered or isinstance(error, EngineBadOutput):
                     raise
             self._keeper.report_trouble()
             self._wait_ready(task)
-            return pipeline.render([task.plan])[0]
+            return _rendered(pipeline, task)
 
     def _wait_ready(self, task: _Task) -> None:
         """Whoever waited already when the engine was given up shares that fate at once."""
@@ -148,3 +170,16 @@ class Renderer:
         except EngineError as error:
             self._away = (time.monotonic(), error)
             raise
+
+
+def _rendered(pipeline: Draws, task: _Task) -> Pixels:
+    views = task.views
+    if views is None or views.count == 0:
+        return pipeline.render([task.plan])[0]
+
+    def look(done: int, steps: int, now: Callable[[], list[Pixels]]) -> None:
+        index = views.due(done, steps)
+        if index is not None:
+            views.see(index, now()[0])
+
+    return pipeline.render([task.plan], look=look)[0]

@@ -57,10 +57,12 @@ def start(bundle: Bundle, folder: Path) -> Service:
         "LUCIOLE_BUNDLE": str(bundle.path),
         "LUCIOLE_ENGINE": "triton",
         "LUCIOLE_PORT": "0",
+        "LUCIOLE_WORKERS": "0",
         "LUCIOLE_READY_SECONDS": "0",
         "LUCIOLE_READY_PATIENCE": "1",
         "LUCIOLE_TRITON_FOLDER": str(folder),
         "LUCIOLE_STATE_FOLDER": str(folder / "state"),
+        "LUCIOLE_CREDENTIALS": "false",
     }
     said = folder / "said.txt"
     with said.open("wb") as file:

@@ -29,6 +29,7 @@ class Needs(SecurityBase):
         """Read the header, or the session's cookie from our own pages."""
         principal = await caller(connection)
         principal.need(self.scope)
+        await connection.app.state.parts.accounts.take_request(principal.tenant)
         structlog.contextvars.bind_contextvars(tenant=principal.tenant)
         return principal
 

@@ -51,6 +51,7 @@ async def generate(
     if idempotency_key is not None:
         said = form.model_dump_json(by_alias=True)
         key = Idempotency(idempotency_key, hashlib.sha256(said.encode()).hexdigest())
+    await parts.accounts.take(caller.tenant, drawn)
     new = render(caller.tenant, drawn, user=caller.user, project=form.project)
     done = await parts.jobs.accept(new, key)
     shown = accepted(done.job, parts, request)

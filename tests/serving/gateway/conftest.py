@@ -21,12 +21,13 @@ from luciole.bundle import Bundle, Manifest, Sizes
 from luciole.domain import RenderPlan
 from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
+from luciole.pictures import Pictures
 from serving.bootstrap import configure_logging, prepare_state
 from serving.demo.command import serving
 from serving.gateway.app import create_app
 from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.principal import EVERYTHING
-from serving.gateway.drawing import Drawing, InProcess, Pixels
+from serving.gateway.drawing import Drawing, InProcess, Look, Pixels, Progress
 from serving.run import address_of, listening
 from serving.settings import AuthChoice, Settings
 from serving.storage.database import open_database_async
@@ -38,20 +39,31 @@ Serve = Callable[..., AbstractContextManager[str]]
 class Painter:
     """Draws a plain field in the colour of its seed."""
 
-    manifest = Manifest.model_construct(name="painter", source="0" * 64, sizes=SIZES)
+    manifest = Manifest.model_construct(
+        name="painter", source="0" * 64, sizes=SIZES, styles={}, files={}
+    )
 
     def check(self, plan: RenderPlan) -> None:
         SIZES.check("width", plan.width)
         SIZES.check("height", plan.height)
 
-    def over(self, engine: Engine) -> "Painter":
+    def over(self, engine: Engine, pictures: Pictures | None = None) -> "Painter":
         return self
 
-    def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
-        return [
+    def render(
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
+    ) -> list[Pixels]:
+        drawn = [
             np.full((plan.height, plan.width, 3), (plan.seed % 256, 99, 0), np.uint8)
             for plan in plans
         ]
+        for step in range(1, plans[0].steps + 1):
+            if look is not None:
+                look(step, plans[0].steps, lambda: [picture // 2 for picture in drawn])
+        return drawn
 
 
 class NoEngine:
@@ -63,6 +75,16 @@ class NoEngine:
         raise NotImplementedError
 
     def close(self) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def painter_manifest() -> Manifest:
+    return Painter.manifest
+
+
+@pytest.fixture(scope="session")
+def no_engine() -> NoEngine:
+    return NoEngine()
 
 
 @pytest.fixture(scope="session")

@@ -151,7 +151,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": "a", "output_format": "gif"}, "output_format", "'png', 'webp' or 'jpeg'"),
     ({"prompt": "a", "output_compression": 101}, "output_compression", "less than or equal"),
     ({"prompt": "a", "background": "transparent"}, "background", "'auto' or 'opaque'"),
-    ({"prompt": "a", "stream": True}, "stream", "False"),
+    ({"prompt": "a", "partial_images": 2}, "partial_images", "stream"),
+    ({"prompt": "a", "partial_images": 4, "stream": True}, "partial_images", "less than"),
+    ({"prompt": "a", "stream": True, "response_format": "url"}, "response_format", "b64_json"),
     ({"prompt": "a", "model": "dall-e-3"}, "model", "is not served here"),
     ({"prompt": "a", "stepz": 3}, "stepz", "is not a known field"),
 ]

@@ -3,15 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from luciole.bundle import Bundle, Manifest
+from luciole.bundle import Manifest
 from luciole.domain import Busy, Cancelled, EngineBadOutput, EngineError, RenderPlan, SolverName
 from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
@@ -40,10 +39,12 @@ class Notes:
 
     def check(self, plan: RenderPlan) -> None: ...
 
-    def over(self, engine: Engine) -> "Notes":
+    def over(self, engine: Engine, pictures: Any = None) -> "Notes":
         return self
 
-    def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
+    def render(
+        self, plans: Sequence[RenderPlan], progress: Any = None, look: Any = None
+    ) -> list[Pixels]:
         self.drawn += [plan.seed for plan in plans]
         assert self.let.wait(10)
         for one in plans:
@@ -52,25 +53,13 @@ class Notes:
         return [np.full((p.height, p.width, 3), p.seed, np.uint8) for p in plans]
 
 
-class Unasked:
-    """An engine that the notes never call."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle, self.bank = bundle, None
-
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        raise NotImplementedError
-
-    def close(self) -> None: ...
-
-
 @pytest.fixture
-def rendering(tiny_bundle: Bundle) -> Callable[..., AbstractContextManager[Renderer]]:
+def rendering(no_engine: Engine) -> Callable[..., AbstractContextManager[Renderer]]:
     @contextmanager
     def make(
         notes: Any, limits: Limits | None = None, keeper: Keeper | None = None
     ) -> Iterator[Renderer]:
-        batcher = StepBatcher(Unasked(tiny_bundle))
+        batcher = StepBatcher(no_engine)
         drawing = Drawing(notes, batcher, "notes", keeper or InProcess(), lambda: None)
         renderer = Renderer(drawing, limits or Limits(at_once=4))
         try:
@@ -191,7 +180,7 @@ def test_an_engine_that_stays_away_fails_all_who_wait(rendering: Any) -> None:
 
 
 def test_who_leaves_while_being_drawn_stops_the_picture_at_its_next_step(
-    tiny_bundle: Bundle, rendering: Any
+    rendering: Any,
 ) -> None:
     steps: list[Exception | None] = []
     first = threading.Event()
@@ -199,11 +188,13 @@ def test_who_leaves_while_being_drawn_stops_the_picture_at_its_next_step(
     class Stepping(Notes):
         engine: Any
 
-        def over(self, engine: Engine) -> "Notes":
+        def over(self, engine: Engine, pictures: Any = None) -> "Notes":
             self.engine = engine
             return self
 
-        def render(self, plans: Sequence[RenderPlan]) -> list[Pixels]:
+        def render(
+            self, plans: Sequence[RenderPlan], progress: Any = None, look: Any = None
+        ) -> list[Pixels]:
             first.set()
             assert self.let.wait(10)
             try:

@@ -1,0 +1,112 @@
+"""Pictures that are drawn for a caller who waits are billed as jobs that have ended.
+
+They are written together some times a second: a gateway that is killed loses the bills of
+that moment, and never writes one twice.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from luciole.domain import RenderPlan
+from luciole.domain.job import JobState
+from serving.jobs.work import units
+from serving.storage.columns import new_id, now
+from serving.storage.errors import StorageFull, StorageUnavailable
+from serving.storage.tables import BillingOutboxRow, JobRow, TenantRow
+from serving.storage.writing import storage_errors
+
+IMAGES = "images"
+"""The kind of these jobs."""
+EVERY = 0.5
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of one request; `spent` in steps x megapixels."""
+
+    job: str
+    tenant: str
+    pictures: int
+    spent: float
+    at: datetime
+
+
+class Meter:
+    """Notes at once, writes later."""
+
+    def __init__(self, database: AsyncEngine) -> None:
+        self._database = database
+        self._noted: list[Drawn] = []
+
+    def note(self, tenant: str, plans: Sequence[RenderPlan]) -> None:
+        """These pictures were drawn."""
+        spent = sum(map(units, plans))
+        self._noted.append(Drawn(new_id("job"), tenant, len(plans), spent, now()))
+
+    async def run(self) -> None:
+        """Write until canceled; what cannot be written now waits."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.write()
+            except (StorageFull, StorageUnavailable) as error:
+                log.warning("bills wait", cause=error.code, bills=len(self._noted))
+
+    async def write(self) -> None:
+        """Everything that is noted, in one transaction."""
+        written = list(self._noted)
+        if not written:
+            return
+        with storage_errors():
+            async with self._database.begin() as connection:
+                asked = select(TenantRow.id, TenantRow.stripe_customer)
+                known = asked.where(TenantRow.id.in_({one.tenant for one in written}))
+                customers = {row.id: row.stripe_customer for row in await connection.execute(known)}
+                await connection.execute(insert(JobRow), [_job(one) for one in written])
+                bills = [_bill(one, customers[one.tenant]) for one in written]
+                await connection.execute(insert(BillingOutboxRow), bills)
+        del self._noted[: len(written)]
+
+    async def close(self, running: "asyncio.Task[None]") -> None:
+        """Write the rest."""
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await self.write()
+
+
+def _job(one: Drawn) -> dict[str, object]:
+    """Prompts are not kept: nobody asks for these jobs again."""
+    return {
+        "id": one.job,
+        "tenant": one.tenant,
+        "kind": IMAGES,
+        "params": {},
+        "state": JobState.SUCCEEDED,
+        "total": one.pictures,
+        "cost": one.spent,
+        "units": one.spent,
+        "created_at": one.at,
+        "started_at": one.at,
+        "ended_at": one.at,
+        "deadline_at": one.at,
+    }
+
+
+def _bill(one: Drawn, customer: str | None) -> dict[str, object]:
+    return {
+        "job": one.job,
+        "tenant": one.tenant,
+        "customer": customer,
+        "units": one.spent,
+        "occurred_at": one.at,
+        "state": "pending" if customer else "kept",
+    }

@@ -1,0 +1,83 @@
+"""`/v1/images/generations`, `/v1/images/edits` and `/v1/models`."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sse_starlette import EventSourceResponse
+
+from luciole.domain import RenderPlan
+from serving.gateway.auth.needs import Drawer, Reader
+from serving.gateway.images.answers import ImagesResponse, drawn
+from serving.gateway.images.edits import EditsRequest, guided, read_edit
+from serving.gateway.images.form import ImagesRequest, nearest_size, planned
+from serving.gateway.images.streaming import streamed
+from serving.gateway.parts import Its, Parts
+
+router = APIRouter(prefix="/v1", tags=["images"])
+PICTURE = {"type": "string", "format": "binary"}
+EDIT_FIELDS = EditsRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+EDIT_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["prompt", "image"],
+                "properties": {
+                    "image": PICTURE,
+                    "mask": PICTURE,
+                    **{name: {"type": "string"} for name in EDIT_FIELDS["properties"]},
+                },
+            }
+        }
+    },
+}
+
+
+@router.post("/images/generations", response_model=ImagesResponse, response_model_exclude_none=True)
+async def generate(
+    asked: ImagesRequest, request: Request, caller: Drawer, parts: Its
+) -> ImagesResponse | EventSourceResponse:
+    """Draw from words; with `stream`, as server-sent events."""
+    plans = planned(asked, parts.drawing.pipeline)
+    return await _answered(asked, plans, caller.tenant, parts, request, "image_generation")
+
+
+@router.post(
+    "/images/edits",
+    response_model=ImagesResponse,
+    response_model_exclude_none=True,
+    openapi_extra={"requestBody": EDIT_BODY},
+)
+async def edit(
+    request: Request, caller: Drawer, parts: Its
+) -> ImagesResponse | EventSourceResponse:
+    """Draw a picture again, or what lies under a mask's transparent parts."""
+    found = await read_edit(request, parts)
+    manifest = parts.drawing.pipeline.manifest
+    size = nearest_size(found.picture.width, found.picture.height, manifest.sizes)
+    guides = await guided(found, parts, caller.tenant)
+    plans = planned(found.asked, parts.drawing.pipeline, guides, size)
+    return await _answered(found.asked, plans, caller.tenant, parts, request, "image_edit")
+
+
+@router.get("/models")
+async def models(caller: Reader, parts: Its) -> dict[str, Any]:
+    """The one that is served."""
+    name = parts.drawing.pipeline.manifest.name
+    model = {"id": name, "object": "model", "created": 0, "owned_by": "luciole"}
+    return {"object": "list", "data": [model]}
+
+
+async def _answered(
+    asked: ImagesRequest,
+    plans: list[RenderPlan],
+    tenant: str,
+    parts: Parts,
+    request: Request,
+    kind: str,
+) -> ImagesResponse | EventSourceResponse:
+    await parts.accounts.take(tenant, plans)
+    if asked.stream:
+        return EventSourceResponse(streamed(asked, plans, tenant, parts, kind), send_timeout=30)
+    return await drawn(asked, plans, tenant, parts, request)
