@@ -20,6 +20,7 @@ from serving.gateway.images import routes as images
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
 from serving.gateway.opening import opened
+from serving.gateway.webhooks import routes as webhooks
 from serving.settings import Settings
 from serving.storage.database import open_database_async
 
@@ -46,7 +47,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(auth.routes(access))
     app.include_router(auth.well_known(access))
-    for routes in (images, generations, assets, stream, socket, accounts):
+    for routes in (images, generations, assets, stream, socket, accounts, webhooks):
         app.include_router(routes.router)
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))

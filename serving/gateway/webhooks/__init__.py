@@ -1,0 +1,1 @@
+"""Where tenants want to hear of the ends of their jobs."""
