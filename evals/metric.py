@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from evals.errors import EvaluationError
-from evals.statistics import FEWEST, Scores
+from evals.statistics import Scores
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,4 @@ def checked(found: Mapping[str, Scores], count: int, whose: str) -> dict[str, Sc
             first = int(np.argmin(np.isfinite(scores)))
             words = f"{whose} got {scores[first]} for sample {first}; nothing is reported"
             raise EvaluationError(name, words)
-    if count < FEWEST:
-        raise EvaluationError("prompts", f"{count} are too few for an interval; take {FEWEST}")
     return dict(found)

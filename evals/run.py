@@ -16,6 +16,7 @@ from evals.metric import Metric, checked
 from evals.painters.choice import painter_of
 from evals.painters.painter import Painter, drawn, refuse_mixed
 from evals.sample import Images, Sample, Settings, reals
+from evals.statistics import FEWEST
 from evals.tasks.task import Task
 
 
@@ -107,8 +108,9 @@ def _drawn(
     waiting = bar.add_task(f"{name}: scenes", total=None)
     samples = task.samples(plan.seed, size)
     bar.remove_task(waiting)
-    if not samples:
-        raise EvaluationError(name, "asks for no pictures; raise its number of prompts")
+    if len(samples) < FEWEST * task.unit:
+        words = f"{len(samples) // task.unit} are too few for an interval; take {FEWEST} or more"
+        raise EvaluationError(f"{name}.prompts", words)
     cache, batch = RenderCache(plan.cache), plan.settings.batch
     pictures = {one.name: drawn(one, samples, cache, batch, bar) for one in painters}
     return Answers(samples, task.unit, pictures)

@@ -8,24 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from evals.cache import picture_hash
 from evals.checkpoint import Checkpoint
-from evals.errors import EvaluationError
 from evals.painters.attached import Attached
 from evals.painters.loras import Loras
 from evals.painters.painter import Architecture
+from evals.painters.words import Encoded, Words
 from evals.sample import Image, Sample, Settings
 from luciole.bundle import folder_hash
 from luciole.models.folder import load_pipeline
 from luciole.models.styled import styleable
-from luciole.models.text import TextConditions
 from luciole.sampling import Row, Trajectory, denoise, schedule_of, steps_of
 from luciole.sampling.solvers import noise_scale
-
-Words = tuple[Tensor, Tensor]
-"""States `[n, token, width]` and their summary `[n, width]`."""
 
 
 class FolderPainter:
@@ -43,7 +38,7 @@ class FolderPainter:
         )
         self.architecture: Architecture | None = architecture(self._parts)
         self._size = settings.size or self.architecture.resolution
-        self._conditions = conditions(self._parts)
+        self._words = Words(self._parts)
         self._loras = Loras(checkpoint, self._parts)
         self._attached = Attached(checkpoint, self._parts.unet)
 
@@ -68,22 +63,23 @@ class FolderPainter:
         groups: dict[Any, list[int]] = defaultdict(list)
         for i, sample in enumerate(samples):
             mix, kinds = self._loras.mix(sample), self._attached.guides(sample)
-            groups[tuple(mix.items()), tuple(kinds)].append(i)
+            windows = self._words.windows(self._loras.prompt(sample))
+            groups[tuple(mix.items()), tuple(kinds), windows].append(i)
         pictures: dict[int, Image] = {}
         with torch.inference_mode():
-            for (mix, _), places in groups.items():
+            for (mix, _, windows), places in groups.items():
                 self._loras.use(dict(mix))
-                found = self._draw([samples[i] for i in places])
+                found = self._draw([samples[i] for i in places], windows)
                 pictures.update(zip(places, found, strict=True))
         return [pictures[i] for i in range(len(samples))]
 
     def close(self) -> None:
         """Nothing outside this process is held."""
 
-    def _draw(self, samples: Sequence[Sample]) -> list[Image]:
+    def _draw(self, samples: Sequence[Sample], windows: int) -> list[Image]:
         trajectories = [self._trajectory(sample) for sample in samples]
-        said = self._words([self._loras.prompt(sample) for sample in samples])
-        unsaid, guided = self._unsaid(len(samples)), self._attached.guided(samples)
+        said = self._words([self._loras.prompt(sample) for sample in samples], windows)
+        unsaid, guided = self._unsaid(len(samples), windows), self._attached.guided(samples)
 
         def predict(
             latents: NDArray[np.float32], timesteps: NDArray[np.float32], rows: Sequence[Row]
@@ -116,17 +112,8 @@ class FolderPainter:
         name = f"{sample.prompt!r}, seed {sample.seed}"
         return Trajectory(noise() * scale, steps, self._asked.guidance_scale, noise, name)
 
-    def _words(self, prompts: Sequence[str]) -> Words:
-        for prompt in prompts:
-            longest = max(len(one(prompt).input_ids) for one in self._conditions.tokenizers)
-            if longest > self._conditions.tokenizers[0].model_max_length:
-                words = f"{prompt!r} has {longest} tokens, more than torch is given here; export it"
-                raise EvaluationError(self.name, words)
-        found: Words = self._conditions(prompts)
-        return found
-
-    def _unsaid(self, count: int) -> Words:
-        states, pooled = self._words([""])
+    def _unsaid(self, count: int, windows: int) -> Encoded:
+        states, pooled = self._words([""], windows)
         if self._parts.config["force_zeros_for_empty_prompt"]:
             states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)
         return states.expand(count, -1, -1), pooled.expand(count, -1)
@@ -147,12 +134,6 @@ def quiet_pipeline(folder: str) -> Any:
     quiet.disable_progress_bar()
     diffusers_logging.disable_progress_bar()
     return load_pipeline(folder)
-
-
-def conditions(parts: Any) -> TextConditions:
-    """Both encoders of a pipeline."""
-    words = parts.tokenizer, parts.tokenizer_2, parts.text_encoder, parts.text_encoder_2
-    return TextConditions(*words).eval()
 
 
 def architecture(parts: Any) -> Architecture:
