@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("file", type=Path, help="the storyboard")
     board.add_argument("--out", type=Path, help="a folder; out/storyboards/<name> without it")
     board.add_argument("--list", action="store_true", help="say what is stale and draw nothing")
+    board.add_argument("--alone", action="store_true", help="the same words without any links")
+    board.add_argument("--seed", type=int, help="in place of the file's")
     board.set_defaults(command=_storyboard)
     return top
 
@@ -85,10 +87,11 @@ def _demo(asked: argparse.Namespace) -> None:
 
 
 def _storyboard(asked: argparse.Namespace) -> None:
-    from serving.orchestration.scenes.command import storyboard
+    from serving.orchestration.scenes.command import Asked, storyboard
     from serving.settings import Settings
 
-    storyboard(Settings(), asked.file, asked.out, only_list=asked.list, console=console)
+    board = Asked(asked.file, asked.out, asked.list, asked.alone, asked.seed)
+    storyboard(Settings(), board, console)
 
 
 if __name__ == "__main__":

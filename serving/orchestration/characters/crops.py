@@ -66,15 +66,24 @@ def look(pictures: Sequence[GivenPicture], encoder: Encoder) -> Looked:
         field = f"pictures.{number}"
         whole = decode(field, given.content)
         box = given.box or Box(left=0, top=0, right=whole.shape[1], bottom=whole.shape[0])
-        crop = _cut(field, whole, box)
+        crop = _cropped(field, whole, box)
         file = _file(given.content, whole)
-        cut = file if crop.shape == whole.shape else _file(png(crop), crop)
+        part = file if crop.shape == whole.shape else _file(png(crop), crop)
         references.append(
-            Reference(picture=file.kept.sha256, crop=cut.kept.sha256, box=box, facet=given.facet)
+            Reference(picture=file.kept.sha256, crop=part.kept.sha256, box=box, facet=given.facet)
         )
         crops.append(crop)
-        files += [file, cut]
+        files += [file, part]
     return Looked(tuple(references), embed(crops, encoder), tuple(files))
+
+
+def cut(field: str, given: GivenPicture) -> bytes:
+    """The part of a picture that counts as a file; the picture itself where all of it counts."""
+    whole = decode(field, given.content)
+    if given.box is None:
+        return given.content
+    crop = _cropped(field, whole, given.box)
+    return given.content if crop.shape == whole.shape else png(crop)
 
 
 def embed(crops: Sequence[Picture], encoder: Encoder) -> Embeddings:
@@ -98,7 +107,7 @@ def squared(crop: Picture, size: int) -> Picture:
     return np.array(image)
 
 
-def _cut(field: str, whole: Picture, box: Box) -> Picture:
+def _cropped(field: str, whole: Picture, box: Box) -> Picture:
     height, width = whole.shape[:2]
     if box.right > width or box.bottom > height:
         raise InvalidRequest(f"{field}.box", f"reaches beyond the picture of {width} x {height}")

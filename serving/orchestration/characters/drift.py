@@ -4,27 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from luciole.domain import RenderPlan
-from serving.orchestration.characters.crops import embed
-from serving.orchestration.characters.encoder import Embeddings, Encoder
+from luciole.domain.storyboard import Retries
 from serving.orchestration.pictures import Picture
 
 Scores = dict[str, float]
 """Likeness of each character, -1 to 1."""
 _LET_GO = 0.7
 """The most of a family's noise that stays when other noise is wanted."""
-
-
-@dataclass(frozen=True)
-class Retries:
-    """A picture whose characters drift is drawn again with other noise, and the best is kept."""
-
-    attempts: int = 1
-    """At most; 1 draws once and only flags."""
-    least: float = 0.0
-    """Below this likeness a character has drifted."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ def draw_alike(
 ) -> Attempt:
     """The first attempt in which everybody is like enough, or else the one with the best worst."""
     tried: list[tuple[float, RenderPlan, Picture, Scores]] = []
-    for number in range(max(1, retries.attempts)):
+    for number in range(retries.attempts):
         other = _varied(plan, number)
         picture = draw(other)
         scores = score(picture)
@@ -58,24 +45,6 @@ def draw_alike(
     _, chosen, picture, scores = max(tried, key=lambda one: one[0])
     drifted = tuple(name for name, found in scores.items() if found < retries.least)
     return Attempt(chosen, picture, scores, len(tried), drifted)
-
-
-class ReferenceLikeness:
-    """The cosine of a picture's part and the mean of a character's references."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-
-    def mean(self, references: list[Picture]) -> Embeddings:
-        """What a part is compared with: one row of length 1."""
-        total = embed(references, self._encoder).mean(axis=0, keepdims=True)
-        unit: Embeddings = total / np.linalg.norm(total)
-        return unit
-
-    def score(self, picture: Picture, columns: tuple[int, int], mean: Embeddings) -> float:
-        """Of the part between two pixel columns."""
-        part = np.ascontiguousarray(picture[:, columns[0] : columns[1]])
-        return float((embed([part], self._encoder) @ mean.T).item())
 
 
 def _varied(plan: RenderPlan, number: int) -> RenderPlan:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from luciole.domain import InvalidRequest, RenderPlan
-from serving.orchestration.characters.drift import Retries, draw_alike
+from luciole.domain.storyboard import Retries
+from serving.orchestration.characters.drift import draw_alike
 from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.compile import CompiledFrame, with_pictures
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from luciole.bundle import MANIFEST, Bundle
 from luciole.domain import RenderPlan
-from luciole.domain.shots import links_of
+from luciole.domain.character import Facet
+from luciole.domain.shots import Shot, links_of
 from luciole.domain.storyboard import Storyboard
+from luciole.engines import Engine
 from luciole.engines.onnx import OnnxEngine
 from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 from serving.exported import ensure
-from serving.orchestration.characters.drift import Retries
-from serving.orchestration.pictures import PictureShelf
-from serving.orchestration.scenes.build import Drawn, FrameCache, build, stale
+from serving.orchestration.characters.encoder import EngineEncoder
+from serving.orchestration.pictures import Picture, PictureShelf
+from serving.orchestration.scenes.build import Drawn, FrameCache, Likeness, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
+from serving.orchestration.scenes.likeness import FrameLikeness
+from serving.orchestration.scenes.regions import columns
 from serving.orchestration.scenes.sheet import Panel, animatic, contact_sheet
-from serving.orchestration.scenes.words import story_of
+from serving.orchestration.scenes.words import places_of, story_of
 from serving.orchestration.scenes.written import read_storyboard
 from serving.run import default_bundle
 from serving.settings import Settings
@@ -32,40 +37,63 @@ from serving.settings import Settings
 FORMAT_VERSION = 1
 
 
-def storyboard(
-    settings: Settings, file: Path, out: Path | None, *, only_list: bool, console: Console
-) -> Path:
-    """Draw what is stale into a folder; the path of its manifest.
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says."""
 
-    With `only_list`, nothing is drawn: what is stale is printed.
-    """
+    file: Path
+    out: Path | None = None
+    """None: `out/storyboards/<name of the file>`."""
+    only_list: bool = False
+    """Draw nothing, say what is stale."""
+    alone: bool = False
+    """Every frame from its words and seed alone, to compare with."""
+    seed: int | None = None
+    """In place of the storyboard's own."""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything goes."""
+        name = f"{self.file.stem}-alone" if self.alone else self.file.stem
+        return self.out or Path("out/storyboards") / name
+
+
+def storyboard(settings: Settings, asked: Asked, console: Console) -> Path:
+    """Draw what is stale into a folder; the path of its manifest."""
     shelf = PictureShelf()
-    board = read_storyboard(file, shelf)
-    folder = out or Path("out/storyboards") / file.stem
+    board = read_storyboard(asked.file, shelf)
+    if asked.seed is not None:
+        board = board.model_copy(update={"seed": asked.seed})
     if default_bundle(settings):
         ensure(settings.bundle, shipped_model())
     bundle = Bundle.open(settings.bundle)
-    masks: dict[str, bytes] = {}
-
-    def allows(plan: RenderPlan) -> None:
-        refuse_guides(plan, bundle.manifest)
-
-    frames = compile_storyboard(board, allows, renderer_of(bundle), masks)
-    for content in masks.values():
-        shelf.put(content)
-    cache = FrameCache(folder / ".frames")
+    frames = _compiled(board, bundle, shelf, alone=asked.alone)
+    cache = FrameCache(asked.folder / ".frames")
     waiting = stale(frames, cache)
     for note in dict.fromkeys(note for frame in frames for note in frame.left_out):
         console.print(f"[yellow]left out[/] {note}", highlight=False)
     console.print(f"{len(waiting)} of {len(frames)} frames are stale", highlight=False)
-    if only_list:
+    if asked.only_list:
         for frame in waiting:
             console.print(f"  {frame.shot.name}", highlight=False)
-        return folder / MANIFEST
-    made = draw(settings, bundle, frames, shelf, cache, console)
-    written = write(folder, board, frames, made, shelf)
+        return asked.folder / MANIFEST
+    made = draw(settings, bundle, board, frames, shelf, console=console, cache=cache)
+    written = write(asked.folder, board, frames, made, shelf)
     console.print(f"[bold green]done[/]: {written.parent}", highlight=False, soft_wrap=True)
     return written
+
+
+def _compiled(
+    board: Storyboard, bundle: Bundle, shelf: PictureShelf, *, alone: bool
+) -> tuple[CompiledFrame, ...]:
+    def allows(plan: RenderPlan) -> None:
+        refuse_guides(plan, bundle.manifest)
+
+    masks: dict[str, bytes] = {}
+    frames = compile_storyboard(board, allows, renderer_of(bundle), masks, alone=alone)
+    for content in masks.values():
+        shelf.put(content)
+    return frames
 
 
 def renderer_of(bundle: Bundle) -> str:
@@ -76,16 +104,20 @@ def renderer_of(bundle: Bundle) -> str:
 def draw(
     settings: Settings,
     bundle: Bundle,
+    board: Storyboard,
     frames: Sequence[CompiledFrame],
     shelf: PictureShelf,
+    *,
     cache: FrameCache,
     console: Console,
 ) -> dict[str, Drawn]:
     """Draw under a bar, over the engine in this process."""
     engine = OnnxEngine(bundle, threads=settings.threads)
-    columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
+    shown = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=console) as bar:
+        likeness = likeness_of(engine, board, shelf)
+        pipeline = Pipeline(engine, shelf)
+        with Progress(*shown, console=console) as bar:
             waiting = [frame.key for frame in stale(frames, cache)]
             task = bar.add_task("drawing", total=max(1, len(waiting)))
 
@@ -94,16 +126,24 @@ def draw(
                 words = f"drawing {frame.shot.name} ({number + 1} of {len(waiting)})"
                 bar.update(task, description=words, completed=number + done / steps)
 
-            made, _ = build(frames, Pipeline(engine), shelf, cache, nobody, Retries(), tell)
+            made, _ = build(frames, pipeline, shelf, cache, likeness, board.retries, tell)
             bar.update(task, description="drawn", completed=max(1, len(waiting)))
     finally:
         engine.close()
+    for name, drawn in made.items():
+        if drawn.drifted:
+            who = ", ".join(drawn.drifted)
+            console.print(f"[yellow]drifts[/] {name}: {who}", highlight=False)
     return made
 
 
-def nobody(frame: CompiledFrame, picture: object) -> dict[str, float]:
-    """The likeness of frames whose characters have no pictures to be compared with."""
-    return {}
+def likeness_of(engine: Engine, board: Storyboard, shelf: PictureShelf) -> Likeness:
+    """Scores by the bundle's image encoder; none without such an encoder or without pictures."""
+    if engine.bundle.manifest.vision is None or not any(
+        member.pictures.get(Facet.IDENTITY) for member in board.characters.values()
+    ):
+        return lambda *_: {}
+    return FrameLikeness(EngineEncoder(engine), board, shelf)
 
 
 def write(
@@ -123,7 +163,8 @@ def write(
         panels.append(Panel(frame, picture, words, links, drawn.drifted))
         name = f"frames/{number:02d}-{frame.name}.png"
         files[name] = shelf.bytes_of(drawn.picture)
-        entries.append(_entry(name, board, compiled[frame.name], drawn))
+        entry = _entry(name, board, compiled[frame.name], drawn)
+        entries.append(entry | {"columns": _columns(compiled[frame.name].shot, picture)})
     sheet = io.BytesIO()
     contact_sheet(board.title, panels).save(sheet, "PNG")
     files["contact-sheet.png"] = sheet.getvalue()
@@ -151,6 +192,11 @@ def _entry(file: str, board: Storyboard, frame: CompiledFrame, drawn: Drawn) -> 
         "drifted": list(drawn.drifted),
         "left_out": list(frame.left_out),
     }
+
+
+def _columns(shot: Shot, picture: Picture) -> dict[str, tuple[int, int]]:
+    """From which pixel column to which everybody is expected."""
+    return columns(places_of(shot), picture.shape[1]) if shot.roles else {}
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:

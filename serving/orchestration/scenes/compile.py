@@ -16,7 +16,7 @@ from luciole.domain import (
 from luciole.domain.character import Facet
 from luciole.domain.guides import MOST_IDENTITIES
 from luciole.domain.shots import Shot, shots
-from luciole.domain.storyboard import Storyboard
+from luciole.domain.storyboard import Retries, Storyboard
 from serving.orchestration.characters.applying import EVERY, references
 from serving.orchestration.pictures import name_of, png
 from serving.orchestration.scenes.regions import columns, mask
@@ -61,25 +61,32 @@ class _Draft:
 
 
 def compile_storyboard(
-    storyboard: Storyboard, allows: Allows, renderer: str, masks: dict[str, bytes]
+    storyboard: Storyboard,
+    allows: Allows,
+    renderer: str,
+    masks: dict[str, bytes],
+    *,
+    alone: bool = False,
 ) -> tuple[CompiledFrame, ...]:
     """Every frame's plan, sources first; InvalidRequest names frame and field.
 
-    `renderer` is a hash of whatever draws. Masks that the plans name are added to `masks`.
+    `renderer` is a hash of whatever draws. Masks that the plans name are added to `masks`. With
+    `alone` the plans have the same words and seeds, and nothing in common.
     """
     made: dict[str, CompiledFrame] = {}
     for shot in shots(storyboard):
         words = RenderPlan(
             prompt=prompt_of(shot, storyboard.characters),
             seed=shot.seed,
-            family=shot.family,
+            family=None if alone else shot.family,
             **storyboard.canvas.model_dump(),
         )
         draft = _Draft(words, allows)
-        _frames(shot, draft, made)
-        _identities(shot, storyboard, draft, masks)
+        if not alone:
+            _frames(shot, draft, made)
+            _identities(shot, storyboard, draft, masks)
         used = tuple(dict.fromkeys(_looked_at(draft.plan)))
-        key = _key(draft.plan, renderer)
+        key = _key(draft.plan, storyboard.retries, renderer)
         made[shot.name] = CompiledFrame(shot, draft.plan, key, used, tuple(draft.left_out))
     return tuple(made.values())
 
@@ -94,8 +101,13 @@ def with_pictures(plan: RenderPlan, pictures: Mapping[str, str]) -> RenderPlan:
     return plan.model_copy(update=changes)
 
 
-def _key(plan: RenderPlan, renderer: str) -> str:
-    said = {"rules": RULES, "renderer": renderer, "plan": plan.model_dump(mode="json")}
+def _key(plan: RenderPlan, retries: Retries, renderer: str) -> str:
+    said = {
+        "rules": RULES,
+        "renderer": renderer,
+        "retries": retries.model_dump(mode="json"),
+        "plan": plan.model_dump(mode="json"),
+    }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

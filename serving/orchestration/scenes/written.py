@@ -11,13 +11,18 @@ from luciole.domain import InvalidRequest
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.request import Words
 from luciole.domain.storyboard import CastMember, Storyboard
+from serving.orchestration.characters.crops import cut
+from serving.orchestration.characters.package import unpack
 from serving.orchestration.pictures import PictureShelf, decode
 
 MOST_BYTES = 2_000_000
 
 
 class WrittenCharacter(BaseModel):
-    """A character's words by facet, and picture files by facet, paths from the file's folder."""
+    """A character's words and picture files by facet; paths begin at the storyboard's folder.
+
+    `package` is a file that the character memory exported; what is written here goes before it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +31,7 @@ class WrittenCharacter(BaseModel):
     palette: Words = ""
     pose: Words = ""
     pictures: dict[Facet, Annotated[tuple[Path, ...], Field(min_length=1)]] = {}
+    package: Path | None = None
 
     @property
     def words(self) -> dict[Facet, str]:
@@ -76,21 +82,41 @@ def _parsed(file: Path) -> Any:
 
 
 def _member(folder: Path, name: str, written: WrittenCharacter, shelf: PictureShelf) -> CastMember:
-    pictures = {
-        facet: tuple(_put(f"characters.{name}.pictures.{facet}", folder / file, shelf)
-                     for file in files)
-        for facet, files in written.pictures.items()
-    }  # fmt: skip
-    return CastMember(words=written.words, pictures=pictures)
+    packed = CastMember(words={})
+    if written.package is not None:
+        packed = _packed(f"characters.{name}.package", folder / written.package, shelf)
+    pictures = dict(packed.pictures)
+    for facet, files in written.pictures.items():
+        field = f"characters.{name}.pictures.{facet}"
+        pictures[facet] = tuple(
+            _put(field, _content(field, folder / file), shelf) for file in files
+        )
+    return CastMember(words={**packed.words, **written.words}, pictures=pictures)
 
 
-def _put(field: str, file: Path, shelf: PictureShelf) -> str:
+def _packed(field: str, file: Path, shelf: PictureShelf) -> CastMember:
+    """The words of a package, and the parts of its pictures that count."""
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(field, f"{file.name} cannot be read: {error.strerror}") from error
+        package = unpack(_content(field, file))
+        cuts = [(one.facet, cut(field, one)) for one in package.pictures]
+    except InvalidRequest as error:
+        raise InvalidRequest(field, error.message) from error
+    pictures: dict[Facet, tuple[str, ...]] = {}
+    for facet, content in cuts:
+        pictures[facet] = (*pictures.get(facet, ()), shelf.put(content))
+    return CastMember(words=package.card.words, pictures=pictures)
+
+
+def _put(field: str, content: bytes, shelf: PictureShelf) -> str:
     decode(field, content)
     return shelf.put(content)
+
+
+def _content(field: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(field, f"{file.name} cannot be read: {error.strerror}") from error
 
 
 def _named(error: ValidationError, written: Mapping[str, Any], *above: str) -> InvalidRequest:

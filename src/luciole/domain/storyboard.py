@@ -139,6 +139,16 @@ class Canvas(_Record):
     negative_prompt: Words = ""
 
 
+class Retries(_Record):
+    """A frame whose characters drift is drawn again with other noise, and the best is kept."""
+
+    attempts: int = Field(default=1, ge=1, le=8)
+    """At most; 1 draws once and only flags."""
+    least: float = Field(default=0.25, ge=-1, le=1, allow_inf_nan=False)
+    """Likeness, a cosine, below which a character has drifted: for pocket's image encoder three in
+    four other pictures of somebody are above, three in four pictures of others below."""
+
+
 class Storyboard(_Record):
     """Frames in the order in which they are told; links may come from any other frame."""
 
@@ -149,6 +159,7 @@ class Storyboard(_Record):
     chain: Link | None = None
     """What a frame takes from the one before it unless it says so itself."""
     anchor: Anchor | None = None
+    retries: Retries = Retries()
     frames: Annotated[tuple[Frame, ...], Field(min_length=1, max_length=MAX_FRAMES)]
 
     def frame(self, name: str) -> Frame:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from luciole.domain import InvalidRequest, RenderPlan
-from luciole.domain.storyboard import Storyboard
-from serving.orchestration.characters.drift import Retries
+from luciole.domain.storyboard import Retries, Storyboard
 from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.build import FrameCache, Progress, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard

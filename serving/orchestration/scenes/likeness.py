@@ -1,0 +1,47 @@
+"""How much the people of a frame look like their references."""
+
+import numpy as np
+
+from luciole.domain.character import Facet
+from luciole.domain.storyboard import Storyboard
+from serving.orchestration.characters.crops import embed
+from serving.orchestration.characters.drift import Scores
+from serving.orchestration.characters.encoder import Embeddings, Encoder
+from serving.orchestration.pictures import Picture, PictureShelf
+from serving.orchestration.scenes.compile import CompiledFrame
+from serving.orchestration.scenes.regions import columns
+from serving.orchestration.scenes.words import places_of
+
+
+class FrameLikeness:
+    """The cosine between somebody's part of a frame and the mean of their identity's pictures.
+
+    Who has no pictures has no score.
+    """
+
+    def __init__(self, encoder: Encoder, storyboard: Storyboard, shelf: PictureShelf) -> None:
+        self._encoder = encoder
+        self._means = {
+            name: _mean([shelf.open(one) for one in pictures], encoder)
+            for name, member in storyboard.characters.items()
+            if (pictures := member.pictures.get(Facet.IDENTITY))
+        }
+
+    def __call__(self, frame: CompiledFrame, picture: Picture) -> Scores:
+        """-1 to 1 for everybody in the frame who has pictures."""
+        between = columns(places_of(frame.shot), picture.shape[1]) if frame.shot.roles else {}
+        names = [name for name in between if name in self._means]
+        if not names:
+            return {}
+        parts = [np.ascontiguousarray(picture[:, slice(*between[name])]) for name in names]
+        seen = embed(parts, self._encoder)
+        return {
+            name: round(float(row @ self._means[name]), 4)
+            for name, row in zip(names, seen, strict=True)
+        }
+
+
+def _mean(pictures: list[Picture], encoder: Encoder) -> Embeddings:
+    total: Embeddings = embed(pictures, encoder).mean(axis=0)
+    unit: Embeddings = total / np.linalg.norm(total)
+    return unit
