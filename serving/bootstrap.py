@@ -122,8 +122,12 @@ def _triton(
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="models.", dir=folder) as models:
         graphs, banked = Path(models) / "repository", Path(models) / "bank"
-        bank = style_bank(bundle, settings.style_slots, banked)
+        # The service and the pipeline inside the server each have places of their own.
+        own = settings.style_slots
+        bank = style_bank(bundle, 2 * own - 1, banked, range(1, own))
         repository.write(repository.models_of(bundle, settings.threads, banked), graphs)
+        inside = repository.PipelineModel(bundle, banked, range(own, 2 * own - 1))
+        repository.write_pipeline(inside, graphs)
         supervisor = Supervisor(TritonServer(made, graphs, folder / "triton.log"), probes)
         try:
             supervisor.start()

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luciole.bundle import Bundle, TensorSpec
+from luciole.bundle import Bundle, GraphSpec, TensorSpec
 
 MODEL = Path(__file__).with_name("python_model.py")
+GENERATE = Path(__file__).with_name("generate_model.py")
+SOURCE = Path(__file__).parents[2] / "src"
 _TYPES = {"float32": "TYPE_FP32", "float16": "TYPE_FP16", "int64": "TYPE_INT64"}
 
 
@@ -31,7 +33,7 @@ class GraphModel:
 
 
 def models_of(bundle: Bundle, threads: int, bank: Path) -> list[GraphModel]:
-    """Describe every graph of a bundle; weights beside a graph bear its file's name and more.
+    """Describe every graph of a bundle.
 
     `bank` is the folder of the style bank's files.
     """
@@ -41,15 +43,21 @@ def models_of(bundle: Bundle, threads: int, bank: Path) -> list[GraphModel]:
             name=name,
             folder=bundle.path,
             graph=spec.file,
-            files={f: h for f, h in manifest.files.items() if f.startswith(spec.file)},
+            files={file: manifest.files[file] for file in spec.files},
             inputs=spec.inputs,
             outputs=spec.outputs,
             max_batch=manifest.sizes.max_batch,
             threads=threads,
-            resident={port.name: bank / f"{port.name}.npy" for port in spec.resident},
+            resident=_resident(spec, bank),
         )
         for name, spec in manifest.graphs.items()
     ]
+
+
+def _resident(spec: GraphSpec, folder: Path) -> dict[str, Path]:
+    if spec.bank is None:
+        return {}
+    return {port.name: folder / f"{spec.bank.name}_{port.name}.npy" for port in spec.resident}
 
 
 def write(models: Sequence[GraphModel], target: Path) -> None:
@@ -59,6 +67,44 @@ def write(models: Sequence[GraphModel], target: Path) -> None:
         place.mkdir(parents=True)
         shutil.copyfile(MODEL, place / "model.py")
         (place.parent / "config.pbtxt").write_text(config(model))
+
+
+@dataclass(frozen=True)
+class PipelineModel:
+    """The model `generate`: the pipeline inside the server, with places of the bank for its own."""
+
+    bundle: Bundle
+    bank: Path
+    places: range
+    at_once: int = 16
+    """Pictures that are drawn at a time; four times as many are taken on."""
+
+
+def write_pipeline(model: PipelineModel, target: Path) -> None:
+    """Add `generate` to a repository."""
+    place = target / "generate" / "1"
+    place.mkdir(parents=True)
+    shutil.copyfile(GENERATE, place / "model.py")
+    settings = {
+        "folder": str(model.bundle.path.resolve()),
+        "source": str(SOURCE),
+        "bank": str(model.bank.resolve()),
+        "places": [model.places.start, model.places.stop],
+        "at_once": model.at_once,
+    }
+    lines = [
+        'name: "generate"',
+        'backend: "python"',
+        "max_batch_size: 0",
+        "model_transaction_policy { decoupled: true }",
+        'input [ { name: "plan" data_type: TYPE_STRING dims: [ 1 ] },',
+        '{ name: "pictures" data_type: TYPE_STRING dims: [ -1 ] optional: true } ]',
+        'output [ { name: "event" data_type: TYPE_STRING dims: [ 1 ] },',
+        '{ name: "picture" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] } ]',
+        "instance_group [ { count: 1 kind: KIND_CPU } ]",
+        f'parameters [ {{ key: "luciole" value {{ string_value: {_text(settings)} }} }} ]',
+    ]
+    (place.parent / "config.pbtxt").write_text("\n".join(lines) + "\n")
 
 
 def config(model: GraphModel) -> str:

@@ -265,3 +265,58 @@ def test_a_plan_with_styles_that_cannot_be_names_the_field(
     with pytest.raises(InvalidRequest, match=words) as refused:
         Pipeline(engine).check(plan(*uses))
     assert refused.value.field == "styles"
+
+
+def test_a_style_of_words_reads_as_if_merged_into_the_text_encoders(
+    engine: OnnxEngine, tiny_folder: Path
+) -> None:
+    """Row by row: with it, with none, with half of it."""
+    assert engine.bank is not None
+    spec = next(one for one in engine.bundle.manifest.banks if one.name == "text_encoder")
+    draw = np.random.default_rng(0)
+    told = {
+        layer.path: Factors(
+            draw.standard_normal((4, layer.inputs), np.float32),
+            0.1 * draw.standard_normal((layer.outputs, 4), np.float32),
+        )
+        for layer in spec.layers
+    }
+    engine.bank.load("spoken", told)
+    ids = np.array([[530, 1, 5, 9, 531] + [531] * 72] * 3)
+    with engine.bank.hold([("spoken", 1.0)]) as mix:
+        answer = engine.run(
+            "text_encoder",
+            {
+                "input_ids": ids,
+                "input_ids_2": ids,
+                "style_slot": np.stack([mix.slots] * 3),
+                "style_weight": np.stack([mix.weights, 0 * mix.weights, mix.weights / 2]),
+            },
+        )
+    engine.bank.evict("spoken")
+    for row, weight in enumerate((1.0, 0.0, 0.5)):
+        states, pooled = merged_words(tiny_folder, told, weight, ids[:1])
+        np.testing.assert_allclose(answer["text_states"][row], states, atol=2e-5)
+        np.testing.assert_allclose(answer["pooled"][row], pooled, atol=2e-5)
+
+
+@torch.no_grad()
+def merged_words(
+    folder: Path, style: Style, weight: float, ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    builds: dict[str, Any] = {
+        "text_encoder": CLIPTextModel,
+        "text_encoder_2": CLIPTextModelWithProjection,
+    }
+    answers = []
+    for part, build in builds.items():
+        encoder = build.from_pretrained(folder / part).eval()
+        for path, factors in style.items():
+            if path.startswith(f"{part}."):
+                layer = encoder.get_submodule(path.removeprefix(f"{part}."))
+                layer.weight += torch.from_numpy(weight * factors.up @ factors.down)
+        answers.append(encoder(torch.from_numpy(ids), output_hidden_states=True))
+    states = torch.cat([answer.hidden_states[-2] for answer in answers], dim=-1)
+    return states[0].numpy(), answers[1].text_embeds[0].numpy()

@@ -1,0 +1,232 @@
+"""`make bench-engine`: mixed batches of styles, one picture, a day's load, a thousand styles.
+
+All on the exported pocket model, on one thread, in CPU seconds of this process; ways take turns in
+every round. Before anything is timed, the answers are compared. The day's load is simulated: with
+the measured price of a call by its rows, on one engine that does one call at a time.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evals.bench.engine_load import goodput
+from evals.bench.engine_peers import Peers, Weights, random_styles
+from evals.bench.result import Figure, median, write
+from luciole.bundle import Bundle
+from luciole.domain import RenderPlan, SolverName
+from luciole.engines.bank import Factors
+from luciole.engines.onnx import OnnxEngine
+from luciole.pipeline import Pipeline
+from luciole.shipped import shipped_model
+
+Inputs = dict[str, NDArray[Any]]
+Mixes = Sequence[Sequence[tuple[str, float]]]
+ROWS = 8
+STYLES = ("a", "b", "c", "d", "e", "f")
+SINGLE: Mixes = [[(STYLES[i % 6], 1.0)] for i in range(ROWS)]
+MIXED: Mixes = [
+    [("a", 1.0)],
+    [("b", 0.7), ("c", 0.5)],
+    [("d", 1.2)],
+    [("e", 0.4), ("f", 0.4), ("a", 0.4)],
+    [("c", 1.0)],
+    [("f", 0.9), ("b", -0.3)],
+    [("a", 0.6), ("d", 0.6), ("e", 0.2)],
+    [("e", 1.0)],
+]
+
+
+def rows(bundle: Bundle, count: int) -> Inputs:
+    """One step of so many requests, each at its own timestep."""
+    chance, manifest = np.random.default_rng(0), bundle.manifest
+    side = manifest.sizes.default // manifest.latent_stride
+    axes = {"batch": count, "height": side, "width": side, "tokens": manifest.prompt.window}
+    inputs: Inputs = {}
+    for tensor in manifest.graphs["denoiser"].inputs:
+        shape = [axes[axis] if isinstance(axis, str) else axis for axis in tensor.shape]
+        inputs[tensor.name] = chance.standard_normal(shape).astype(tensor.dtype)
+    inputs["timestep"] = np.linspace(40, 960, count, dtype=np.float32)
+    inputs["time_ids"] = np.full((count, 6), manifest.sizes.default, np.float32)
+    inputs["style_slot"] = np.zeros_like(inputs["style_slot"])
+    inputs["style_weight"] = np.zeros_like(inputs["style_weight"])
+    return inputs
+
+
+def load(engine: OnnxEngine, styles: Mapping[str, Weights]) -> None:
+    """Put styles into the engine's bank."""
+    assert engine.bank is not None  # noqa: S101 - pocket takes styles
+    for name, layers in styles.items():
+        folded = {path: Factors(down, up) for path, (down, up) in layers.items()}
+        engine.bank.load(name, folded)
+
+
+def mixed(engine: OnnxEngine, inputs: Inputs, mixes: Mixes) -> NDArray[np.float32]:
+    """One call for all rows, each with its own mix: slots are asked for every time."""
+    assert engine.bank is not None  # noqa: S101 - pocket takes styles
+    slots, weights = [], []
+    for mix in mixes:
+        with engine.bank.hold(mix) as held:
+            slots.append(held.slots)
+            weights.append(held.weights)
+    told: Inputs = {"style_slot": np.stack(slots), "style_weight": np.stack(weights)}
+    answer: NDArray[np.float32] = engine.run("denoiser", {**inputs, **told})["prediction"]
+    return answer
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of this process."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def taken(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds of each way in each round; who begins changes."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for index in range(rounds):
+        turn = index % len(names)
+        for name in names[turn:] + names[:turn]:
+            found[name].append(seconds(ways[name]))
+    return found
+
+
+def ratios(found: Mapping[str, list[float]], over: str, under: str) -> tuple[float, float, float]:
+    """The median of the rounds' ratios with its interval."""
+    return median([a / b for a, b in zip(found[over], found[under], strict=True)])
+
+
+def error(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest difference over the largest value."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def styles_mixed(engine: OnnxEngine, peers: Peers, rounds: int) -> list[Figure]:
+    """Eight requests with eight mixes, then with one style each, against diffusers and peft."""
+    inputs = rows(engine.bundle, ROWS)
+    off = max(
+        error(mixed(engine, inputs, MIXED), peers.one_by_one(inputs, MIXED)),
+        error(mixed(engine, inputs, SINGLE), peers.together(inputs, SINGLE)),
+    )
+    if off > 1e-5:
+        raise SystemExit(f"the answers differ by {off:.1e}: nothing is timed")
+    found = taken(
+        {
+            "ours": lambda: mixed(engine, inputs, MIXED),
+            "one by one": lambda: peers.one_by_one(inputs, MIXED),
+            "ours, one style each": lambda: mixed(engine, inputs, SINGLE),
+            "together": lambda: peers.together(inputs, SINGLE),
+        },
+        rounds,
+    )
+    one = ratios(found, "one by one", "ours")
+    hand = ratios(found, "together", "ours, one style each")
+    peer = "diffusers set_adapters, one request after the other"
+    return [
+        Figure("largest error of a mix", off, off, off, "of the largest", 1e-5, "lower", peer),
+        Figure("8 requests, 8 mixes of 1 to 3 styles", *one, "x", 1.5, "higher", peer),
+        Figure("8 requests, a style each", *hand, "x", 1.2, "higher", "peft, mixed by hand"),
+    ]
+
+
+def one_picture(engine: OnnxEngine, peers: Peers, rounds: int, steps: int) -> list[Figure]:
+    """From words to pixels, against diffusers' pipeline with the same solver."""
+    plan = RenderPlan(
+        prompt="a girl with red hair in the rain",
+        width=128,
+        height=128,
+        steps=steps,
+        guidance_scale=3.5,
+        seed=1,
+        solver=SolverName.DPMPP_2M,
+    )
+    noise = np.random.default_rng(1).standard_normal((8, 16, 16), dtype=np.float32)
+
+    def ours() -> NDArray[Any]:
+        pipeline = Pipeline(engine)  # words are encoded anew every time
+        return pipeline.decode(pipeline.denoise([plan], latents=[noise]))[0]
+
+    off = np.abs(ours().astype(int) - peers.picture(plan, noise).astype(int)).max()
+    if off > 1:
+        raise SystemExit(f"the pictures differ by {off} levels: nothing is timed")
+    found = taken({"ours": ours, "theirs": lambda: peers.picture(plan, noise)}, rounds)
+    ratio = ratios(found, "ours", "theirs")
+    peer = "StableDiffusionXLPipeline, same weights, steps and solver"
+    return [Figure(f"one picture of {steps} steps", *ratio, "of its time", 0.5, "lower", peer)]
+
+
+def many_styles(bundle: Bundle, styles: Mapping[str, Weights], rounds: int) -> list[Figure]:
+    """The same step with one style known and with a thousand, all of them in the bank."""
+    few, many = (OnnxEngine(bundle, threads=1, style_slots=n) for n in (2, 1001))
+    layers = styles["a"]
+    load(few, {"a": layers})
+    load(many, {**{f"s{i}": layers for i in range(999)}, "a": layers})
+    inputs = rows(bundle, 1)
+    ways = {
+        name: lambda engine=engine: [mixed(engine, inputs, [[("a", 1.0)]]) for _ in range(4)]
+        for name, engine in (("few", few), ("many", many))
+    }
+    for way in ways.values():
+        way()
+    ratio = ratios(taken(ways, 2 * rounds), "many", "few")
+    for engine in (few, many):
+        engine.close()
+    return [Figure("a step beside 1,000 styles", *ratio, "x", 1.02, "lower", "beside one style")]
+
+
+def prices(engine: OnnxEngine, rounds: int) -> dict[int, float]:
+    """CPU seconds of a call by its rows."""
+    ways = {}
+    for count in (1, 2, 4, 8, 16):
+        inputs = rows(engine.bundle, count)
+        ways[str(count)] = lambda inputs=inputs: engine.run("denoiser", inputs)
+    return {int(name): float(np.median(each)) for name, each in taken(ways, rounds).items()}
+
+
+def load_figures(engine: OnnxEngine, rounds: int) -> list[Figure]:
+    """Requests that arrive by chance, batched in three ways."""
+    cost = prices(engine, rounds)
+    days = [goodput(cost, seed) for seed in range(5)]
+    figures = []
+    for policy, goal in (("by style", 2.0), ("static", 1.3)):
+        ratio = median([day["ours"].rate / day[policy].rate for day in days])
+        name = "goodput at 95 % within 3 times the solo time (simulated)"
+        figures.append(Figure(name, *ratio, "x", goal, "higher", f"batches {policy}"))
+    wait = median([day["ours"].wait for day in days])
+    name = "wait for the first step, p99 (simulated)"
+    return [*figures, Figure(name, *wait, "steps of the full batch", 1.1, "lower", "")]
+
+
+def main() -> None:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("out/bundle"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    args = parser.parse_args()
+    one_thread: Any = torch.set_num_threads
+    one_thread(1)
+    bundle = Bundle.open(args.bundle)
+    styles = random_styles(bundle, STYLES)
+    engine = OnnxEngine(bundle, threads=1)
+    load(engine, styles)
+    peers = Peers(shipped_model(), styles)
+    figures = [
+        *styles_mixed(engine, peers, args.rounds),
+        *one_picture(engine, peers, args.rounds, args.steps),
+        *many_styles(bundle, styles, args.rounds),
+        *load_figures(engine, args.rounds),
+    ]
+    note = "pocket at 128 px, fp32, styles of rank 8 on all attention layers, one thread, CPU time"
+    libraries = ("onnxruntime", "torch", "diffusers", "peft", "numpy")
+    print(write("engine", figures, libraries, note))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
