@@ -90,6 +90,23 @@ class Settings(BaseSettings):
     webhooks_inside: bool = False
     """Whether webhooks may go to this network and without TLS, as for tests."""
 
+    styles_folder: Path = Path("out/styles")
+    """LoRA files that are served beside the bundle's styles."""
+    packs_folder: Path | None = None
+    """More rule packs for prompts."""
+    wildcards_folder: Path | None = None
+    """Text files with a line for each choice: colour.txt is __colour__."""
+    policy: Path | None = None
+    """What is not drawn, instead of the policy that comes along."""
+    language_model_url: str | None = None
+    """A server in OpenAI's shape, up to its /v1, that may propose words for prompts."""
+    language_model: str = "gpt-5-mini"
+    language_model_key: SecretStr = SecretStr("")
+    moderation_url: str | None = None
+    """A server in OpenAI's shape, up to its /v1, that judges words and pictures."""
+    moderation_model: str = "omni-moderation-latest"
+    moderation_key: SecretStr = SecretStr("")
+
     auth: AuthChoice = AuthChoice.AUTO
     oidc_issuer: str | None = None
     """An OpenID provider whose tokens are accepted and whose users may log in."""

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from serving.gateway import errors, health
+from serving.gateway import errors, health, prompts, styles
 from serving.gateway.accounts import routes as accounts
 from serving.gateway.assets import routes as assets
 from serving.gateway.auth import routes as auth
@@ -49,6 +49,10 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     app.include_router(auth.well_known(access))
     for routes in (images, generations, assets, stream, socket, accounts, webhooks):
         app.include_router(routes.router)
+    if drawing.wording is not None:
+        app.state.wording = drawing.wording
+        app.include_router(prompts.router)
+        app.include_router(styles.router)
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))
     metrics.watch("engine_calls", "Of the engine, since the start", lambda: drawing.batcher.calls)

@@ -13,6 +13,7 @@ from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
 from luciole.pictures import Pictures
 from luciole.pipeline import Progress
+from serving.orchestration.wording import Wording
 
 Pixels = NDArray[np.uint8]
 """Height x width x RGB."""
@@ -85,3 +86,5 @@ class Drawing:
     """Why this engine and not the preferred one."""
     gauges: dict[str, Callable[[], float]] | None = None
     """More numbers for /metrics, by name."""
+    wording: Wording | None = None
+    """What deals with words and styles; without it there are no routes for them."""

@@ -35,6 +35,7 @@ from serving.gateway.refusals import (
     Unprocessable,
 )
 from serving.jobs.errors import JobNotFound, KeyReused
+from serving.orchestration.errors import PolicyRefusal, ServiceAway
 from serving.storage.errors import StorageFull, StorageUnavailable
 
 PROBLEM = "application/problem+json"
@@ -52,6 +53,7 @@ class Answer:
 
 TABLE: dict[type[LucioleError], Answer] = {
     InvalidRequest: Answer(400, "invalid_request_error"),
+    PolicyRefusal: Answer(400, "invalid_request_error"),
     Unauthenticated: Answer(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
     Forbidden: Answer(403, "permission_error"),
     NotFound: Answer(404, "invalid_request_error"),
@@ -67,6 +69,7 @@ TABLE: dict[type[LucioleError], Answer] = {
     DeadlineExceeded: Answer(504, "server_error"),
     EngineBadOutput: Answer(502, "server_error"),
     EngineError: Answer(503, "server_error", {"Retry-After": "2"}),
+    ServiceAway: Answer(503, "server_error", {"Retry-After": "10"}),
     StorageFull: Answer(507, "server_error"),
     StorageUnavailable: Answer(503, "server_error"),
     BundleError: Answer(500, "server_error"),
