@@ -1,4 +1,7 @@
-"""`python -m training.ship_adapters identity out/models/pocket_identity`: an adapter, in fp16."""
+"""`python -m training.ship_adapters identity out/models/pocket_identity`: an adapter, in fp16.
+
+A style (`... style out/styles/ink`) is in fp16 already; its card, preview and figures come along.
+"""
 
 import argparse
 import shutil
@@ -8,10 +11,12 @@ from typing import Any
 
 from luciole.adapters.control import load_control
 from luciole.adapters.identity import IdentityAdapter
+from luciole.adapters.lora_file import read_lora, weights_hash
 from luciole.models.folder import load_denoiser
 from training.identity import WEIGHTS
 from training.ship import SHIPPED
 
+STYLE = "pytorch_lora_weights.safetensors"
 LIMIT = 6_000_000
 """Bytes that one adapter should weigh at most; the eye of identities is beside them all."""
 
@@ -31,6 +36,17 @@ def ship_control(trained: Path, denoiser: Any, to: Path) -> int:
     return _ship(load_control(str(trained), denoiser).half().save_pretrained, to)
 
 
+def ship_style(trained: Path, denoiser: Any, to: Path) -> int:
+    """Of a run's folder, where it was trained on this denoiser; the bytes of its weights."""
+    read_lora(trained / STYLE, {"unet": denoiser}, weights_hash(denoiser))
+
+    def write(folder: Path) -> None:
+        for name in (STYLE, "README.md", "figures.json", f"{trained.name}.png"):
+            shutil.copy(trained / name, folder / name)
+
+    return _ship(write, to)
+
+
 def _ship(write: Any, to: Path) -> int:
     """Replaces the files of these names in `to`; ValueError, and nothing done, past `LIMIT`."""
     to.mkdir(parents=True, exist_ok=True)
@@ -47,13 +63,19 @@ def _ship(write: Any, to: Path) -> int:
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.ship_adapters", description=__doc__)
-    parser.add_argument("kind", choices=("identity", "pose", "depth"))
+    parser.add_argument("kind", choices=("identity", "pose", "depth", "style"))
     parser.add_argument("trained", type=Path, help="what a run has left")
     parser.add_argument("--base", type=Path, default=SHIPPED)
     parser.add_argument("--to", type=Path, help="beside the base, by its kind")
     args = parser.parse_args()
-    to = args.to or SHIPPED.with_name(args.kind)
-    ship = ship_identity if args.kind == "identity" else ship_control
+    places = {
+        "identity": "identity",
+        "pose": "control_pose",
+        "depth": "control_depth",
+        "style": f"styles/{args.trained.name}",
+    }
+    to = args.to or SHIPPED.parent / places[args.kind]
+    ship = {"identity": ship_identity, "style": ship_style}.get(args.kind, ship_control)
     size = ship(args.trained, load_denoiser(str(args.base)), to)
     print(f"{to}: {size:,} bytes of weights")  # noqa: T201
 

@@ -9,8 +9,10 @@ from safetensors.torch import load_file
 
 from luciole.adapters.control import control_net
 from luciole.adapters.identity import IdentityAdapter
+from luciole.adapters.lora import LoraMismatch
 from luciole.models.folder import load_denoiser
 from luciole.models.vision import image_encoder
+from tests.conftest import save_tiny_style
 from training import ship_adapters as shipping
 from training.identity import WEIGHTS
 
@@ -36,3 +38,21 @@ def test_the_weights_are_the_same_in_fp16(
     monkeypatch.setattr(shipping, "LIMIT", 1000)
     with pytest.raises(ValueError, match="more than 1,000"):
         shipping.main()
+
+
+def test_a_style_of_another_base_is_refused(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, to = tmp_path / "fog", tmp_path / "shipped"
+    trained.mkdir()
+    save_tiny_style(tiny_folder, trained / shipping.STYLE, "fog", rank=2, seed=1)
+    for name in ("README.md", "figures.json", "fog.png"):
+        (trained / name).write_text("{}")
+    denoiser = load_denoiser(str(tiny_folder))
+    size = shipping.ship_style(trained, denoiser, to)
+    assert size == (trained / shipping.STYLE).stat().st_size
+    assert {file.name for file in to.iterdir()} == {file.name for file in trained.iterdir()}
+    with torch.no_grad():
+        denoiser.conv_in.weight.add_(1)
+    with pytest.raises(LoraMismatch, match="trained on weights"):
+        shipping.ship_style(trained, denoiser, to)
