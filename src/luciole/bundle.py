@@ -25,11 +25,23 @@ class _Record(BaseModel):
 
 
 class TensorSpec(_Record):
-    """A graph's input or output; an axis is a size or the name of what varies."""
+    """A graph's input or output; an axis is a size or the name of what varies.
+
+    `height/2` is half of what `height` is in the same call.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape where axes have these sizes, and 1 where none is given."""
+        return tuple(axis if isinstance(axis, int) else _size(axis, sizes) for axis in self.shape)
+
+
+def _size(axis: str, sizes: Mapping[str, int]) -> int:
+    base, _, part = axis.partition("/")
+    return sizes.get(base, 1) // int(part or 1)
 
 
 class BankLayer(_Record):

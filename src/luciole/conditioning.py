@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from luciole.cache import Latest
-from luciole.domain import RenderPlan, StyleUse
+from luciole.domain import RenderPlan
 from luciole.engines import Engine
 from luciole.engines.bank import Mix, no_style
 from luciole.sampling import Row
@@ -64,7 +64,7 @@ class Text:
 
     text: str
     windows: int
-    styles: tuple[StyleUse, ...]
+    styles: tuple[tuple[str, float], ...]
 
 
 class Conditioner:
@@ -89,7 +89,7 @@ class Conditioner:
         self, plans: Sequence[RenderPlan], mixes: Sequence[Mix | None]
     ) -> list[Conditioning]:
         """One conditioning per plan; each different text is encoded once."""
-        wanted = [self._texts(plan) for plan in plans]
+        wanted = [self._texts(*pair) for pair in zip(plans, mixes, strict=True)]
         by_styles = {
             text.styles: mix for texts, mix in zip(wanted, mixes, strict=True) for text in texts
         }
@@ -105,13 +105,11 @@ class Conditioner:
             for plan, (prompt, *negative) in zip(plans, wanted, strict=True)
         ]
 
-    def _texts(self, plan: RenderPlan) -> list[Text]:
+    def _texts(self, plan: RenderPlan, mix: Mix | None) -> list[Text]:
         """The prompt and, where guidance is on, the negative prompt, with their windows."""
         texts = [plan.prompt] if plan.guidance_scale == 1 else [plan.prompt, plan.negative_prompt]
         windows = max(self._tokenizer.windows_needed(text) for text in texts)
-        known = self._manifest.styles
-        heard = any(known[use.name].words and use.weight for use in plan.styles)
-        return [Text(text, windows, plan.styles if heard else ()) for text in texts]
+        return [Text(text, windows, () if mix is None else mix.heard) for text in texts]
 
     def _negative(self, words: Words, plan: RenderPlan) -> Words:
         """Zeros for an empty negative prompt where the model was trained so (SDXL's was)."""
@@ -120,7 +118,7 @@ class Conditioner:
         return words
 
     def _encode(
-        self, texts: list[Text], by_styles: Mapping[tuple[StyleUse, ...], Mix | None]
+        self, texts: list[Text], by_styles: Mapping[tuple[tuple[str, float], ...], Mix | None]
     ) -> dict[Text, Words]:
         known = {text: kept for text in texts if (kept := self._cache.get(text)) is not None}
         unknown = [text for text in texts if text not in known]
@@ -129,7 +127,7 @@ class Conditioner:
         return known | fresh
 
     def _encode_now(
-        self, texts: list[Text], by_styles: Mapping[tuple[StyleUse, ...], Mix | None]
+        self, texts: list[Text], by_styles: Mapping[tuple[tuple[str, float], ...], Mix | None]
     ) -> dict[Text, Words]:
         windows = [self._tokenizer.windows(text.text, text.windows) for text in texts]
         counts = [len(window) for window in windows]

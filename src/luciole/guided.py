@@ -21,6 +21,7 @@ from luciole.domain import (
     InvalidRequest,
     NoiseFamily,
     RenderPlan,
+    StyleStrategy,
 )
 from luciole.engines import Engine
 from luciole.pictures import (
@@ -143,6 +144,8 @@ class Guided:
     identities: Identities | None = None
     controls: tuple[Control, ...] = ()
     anchor: Anchor | None = None
+    areas: Float32[np.ndarray, "style height width"] | None = None
+    """Where each style of a regional blend acts."""
 
 
 class Guider:
@@ -174,6 +177,7 @@ class Guider:
             identities=self._identities(plan),
             controls=tuple(self._control(plan, use, steps) for use in plan.controls),
             anchor=self._anchor(plan, steps),
+            areas=self._areas(plan),
         )
 
     def _open(self, plan: RenderPlan, name: str) -> Picture:
@@ -221,7 +225,7 @@ class Guider:
             np.stack(shown),
             np.stack(hidden),
             np.stack([scales(use, spec) for use in plan.identities]),
-            np.stack([self._area(plan, use) for use in plan.identities]),
+            np.stack([self._area(plan, use.mask) for use in plan.identities]),
         )
 
     def _of(self, use: IdentityUse, length: int) -> tuple[Tokens, Tokens]:
@@ -230,11 +234,16 @@ class Guider:
         shown = [self._known(name) for name in use.references] * times
         return np.concatenate(shown), np.concatenate([self._known("")] * length)
 
-    def _area(self, plan: RenderPlan, use: IdentityUse) -> NDArray[np.float32]:
+    def _areas(self, plan: RenderPlan) -> NDArray[np.float32] | None:
+        if plan.style_strategy is not StyleStrategy.REGIONAL:
+            return None
+        return np.stack([self._area(plan, use.mask) for use in plan.styles])
+
+    def _area(self, plan: RenderPlan, mask: str | None) -> NDArray[np.float32]:
         stride = self._manifest.latent_stride
-        if use.mask is None:
+        if mask is None:
             return np.ones((plan.height // stride, plan.width // stride), np.float32)
-        return coverage(white(self._open(plan, use.mask)), stride)
+        return coverage(white(self._open(plan, mask)), stride)
 
     def _known(self, name: str) -> Tokens:
         tokens = self._tokens.get(name)

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from luciole.blending import Blend
 from luciole.bundle import Manifest
 from luciole.conditioning import Conditioner, run_in_batches
 from luciole.domain import EngineBadOutput, InvalidRequest, RenderPlan
 from luciole.engines import Engine
-from luciole.engines.styles import Styles
+from luciole.engines.bank import Mix
+from luciole.engines.styles import Styles, StyleShelf
 from luciole.guided import Guided, Guider, in_family, refuse_guides, window
 from luciole.pictures import Picture, Pictures
 from luciole.predicting import Predict, groups
@@ -28,13 +30,21 @@ Look = Callable[[int, int, Callable[[], list[Picture]]], None]
 class Pipeline:
     """Draws plans; a picture depends on its own plan only, up to rounding in mixed batches."""
 
-    def __init__(self, engine: Engine, pictures: Pictures | None = None) -> None:
-        """`pictures`: where those are that plans name; without any, plans with some are refused."""
+    def __init__(
+        self,
+        engine: Engine,
+        pictures: Pictures | None = None,
+        shelf: StyleShelf | None = None,
+    ) -> None:
+        """`pictures`: where those are that plans name; without any, plans with some are refused.
+
+        `shelf`: where styles come from, if not from the bundle alone.
+        """
         self._engine = engine
         self._manifest = engine.bundle.manifest
         self._schedule = schedule_of(self._manifest.scheduler)
         self._conditioner = Conditioner(engine)
-        self._styles = Styles(engine.bundle, engine.bank)
+        self._styles = Styles(engine.bundle, engine.bank, shelf)
         self._guider = Guider(engine, pictures)
 
     def over(self, engine: Engine, pictures: Pictures | None = None) -> Self:
@@ -62,7 +72,7 @@ class Pipeline:
         self._manifest.sizes.check("width", plan.width)
         self._manifest.sizes.check("height", plan.height)
         self._steps(plan)
-        self._styles.check(plan.styles)
+        self._styles.check(plan.styles, plan.style_strategy)
         refuse_guides(plan, self._manifest)
 
     def render(
@@ -147,7 +157,7 @@ class Pipeline:
                     self._engine,
                     members,
                     self._conditioner([plans[i] for i in group], mixed),
-                    mixed,
+                    [_blend(plans[i], mixes[i], guides[i]) for i in group],
                     [guides[i] for i in group],
                 )
                 denoise(members, predict, tell)
@@ -207,3 +217,7 @@ class Pipeline:
             )
             made.pull = Pull(guided.reference, told.strength, reach.start, reach.stop)
         return made
+
+
+def _blend(plan: RenderPlan, mix: Mix | None, guided: Guided) -> Blend:
+    return Blend(mix, plan.style_strategy, plan.style_turn, guided.areas)

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luciole.blending import Blend
 from luciole.bundle import TensorSpec
 from luciole.conditioning import Conditioning, run_in_batches
 from luciole.domain import EngineBadOutput
@@ -21,6 +23,19 @@ UNHEARD = np.float32(-10_000)
 """Added to the scores of anchors that are not to be read: their share is exactly 0."""
 
 
+@dataclass(frozen=True)
+class Voice(Row):
+    """A row as one of its styles would draw it: the `number`-th answer to `row`."""
+
+    row: int
+    number: int
+    mix: Mix | None
+
+    def goes_with(self, other: "Voice") -> bool:
+        """Whether both are of one sample and one style."""
+        return (self.sample, self.number) == (other.sample, other.number)
+
+
 class Predict:
     """Asks the plain graph for rows that nothing guides now, the guided one for the others.
 
@@ -32,26 +47,27 @@ class Predict:
         engine: Engine,
         trajectories: Sequence[Trajectory],
         conditioning: Sequence[Conditioning],
-        mixes: Sequence[Mix | None],
+        blends: Sequence[Blend],
         guides: Sequence[Guided],
     ) -> None:
         self._engine, self._trajectories = engine, trajectories
-        self._conditioning, self._mixes, self._guides = conditioning, mixes, guides
+        self._conditioning, self._blends, self._guides = conditioning, blends, guides
         self._controls = engine.bundle.manifest.controls
 
     def __call__(
         self, latents: NDArray[np.float32], timesteps: NDArray[np.float32], rows: Sequence[Row]
     ) -> NDArray[np.float32]:
         """One prediction per row."""
+        voices = [voice for n, row in enumerate(rows) for voice in self._voices(n, row)]
         plain = [
-            {**self._told(row), "latents": latents[n], "timestep": timesteps[n]}
-            for n, row in enumerate(rows)
+            {**self._told(one), "latents": latents[one.row], "timestep": timesteps[one.row]}
+            for one in voices
         ]
-        guided: list[Tensors] = [{} for _ in rows]
-        self._add_controls(rows, plain, guided)
-        self._add_anchors(rows, plain, guided)
-        for n, row in enumerate(rows):
-            guided[n] |= self._identity(row)
+        guided: list[Tensors] = [{} for _ in voices]
+        self._add_controls(voices, plain, guided)
+        self._add_anchors(voices, plain, guided)
+        for n, voice in enumerate(voices):
+            guided[n] |= self._identity(voice)
         asked = [
             (GUIDED, one | self._filled(one, more)) if more else (PLAIN, one)
             for one, more in zip(plain, guided, strict=True)
@@ -62,11 +78,23 @@ class Predict:
             if answer.shape != expected:
                 words = f"has shape {answer.shape}, not {expected}"
                 raise EngineBadOutput("prediction", words)
-        return np.stack(answers)
+        of_rows: list[list[NDArray[Any]]] = [[] for _ in rows]
+        for voice, answer in zip(voices, answers, strict=True):
+            of_rows[voice.row].append(answer)
+        return np.stack(
+            [
+                self._blends[row.sample].together(np.stack(said))
+                for row, said in zip(rows, of_rows, strict=True)
+            ]
+        )
 
-    def _told(self, row: Row) -> Tensors:
-        told, mix = self._conditioning[row.sample], self._mixes[row.sample]
-        said = told.words(row)
+    def _voices(self, n: int, row: Row) -> list[Voice]:
+        mixes = self._blends[row.sample].voices(self._step(row))
+        return [Voice(row.sample, row.negative, n, i, mix) for i, mix in enumerate(mixes)]
+
+    def _told(self, voice: Voice) -> Tensors:
+        told, mix = self._conditioning[voice.sample], voice.mix
+        said = told.words(voice)
         time_ids = np.array(told.time_ids, np.float32)
         inputs: Tensors = {"text_states": said.states, "pooled": said.pooled, "time_ids": time_ids}
         if mix is not None:
@@ -88,7 +116,7 @@ class Predict:
         }
 
     def _add_controls(
-        self, rows: Sequence[Row], plain: Sequence[Tensors], guided: Sequence[Tensors]
+        self, rows: Sequence[Voice], plain: Sequence[Tensors], guided: Sequence[Tensors]
     ) -> None:
         """Residuals of every control that counts in this step, weighted and added up."""
         asked: list[tuple[str, Tensors]] = []
@@ -96,7 +124,7 @@ class Predict:
         for n, row in enumerate(rows):
             for control in self._counting(row):
                 spec = self._controls[control.kind]
-                listeners = [n] if spec.words else self._rows_of(row.sample, rows)
+                listeners = [n] if spec.words else self._rows_of(row, rows)
                 if n == listeners[0]:
                     asked.append((spec.graph, self._drawn(spec.graph, plain[n], control)))
                     whose.append((listeners, control.weight))
@@ -111,8 +139,8 @@ class Predict:
         controls = self._guides[row.sample].controls
         return [one for one in controls if self._step(row) in one.steps and one.weight]
 
-    def _rows_of(self, sample: int, rows: Sequence[Row]) -> list[int]:
-        return [n for n, row in enumerate(rows) if row.sample == sample]
+    def _rows_of(self, voice: Voice, rows: Sequence[Voice]) -> list[int]:
+        return [n for n, row in enumerate(rows) if row.goes_with(voice)]
 
     def _drawn(self, graph: str, plain: Tensors, control: Control) -> Tensors:
         wanted = self._engine.bundle.manifest.graphs[graph].inputs
@@ -120,7 +148,7 @@ class Predict:
         return {tensor.name: given[tensor.name] for tensor in wanted}
 
     def _add_anchors(
-        self, rows: Sequence[Row], plain: Sequence[Tensors], guided: Sequence[Tensors]
+        self, rows: Sequence[Voice], plain: Sequence[Tensors], guided: Sequence[Tensors]
     ) -> None:
         """What the earlier frame's attention sees at this noise level, for both rows of a plan."""
         reading = {}
@@ -134,15 +162,12 @@ class Predict:
                 reading[n] = (inputs | self._filled(inputs, self._identity(row)), anchor.strength)
         answers = self._run_all([(ANCHORS, inputs) for inputs, _ in reading.values()])
         for answer, (n, (_, strength)) in zip(answers, reading.items(), strict=True):
-            for other in self._rows_of(rows[n].sample, rows):
+            for other in self._rows_of(rows[n], rows):
                 guided[other] |= {k.replace("seen", "anchor"): v for k, v in answer.items()}
                 guided[other]["anchor_bias"] = np.log(np.float32(strength))
 
     def _filled(self, plain: Tensors, guided: Tensors) -> Tensors:
-        """The guided graph's inputs: what is not used is as small as can be, and changes nothing.
-
-        A residual of one place is spread over all of them by the graph's addition.
-        """
+        """The guided graph's inputs: what is not used is as small as can be, and adds nothing."""
         height, width = plain["latents"].shape[1:]
         sizes = {"height": height, "width": width}
         spec = self._engine.bundle.manifest.graphs[GUIDED]
@@ -180,6 +205,5 @@ def _kind(graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[object, ...]:
 
 
 def _unused(tensor: TensorSpec, sizes: Mapping[str, int]) -> NDArray[Any]:
-    shape = [sizes.get(axis, 1) if isinstance(axis, str) else axis for axis in tensor.shape[1:]]
-    value = np.zeros(shape, tensor.dtype)
+    value = np.zeros(tensor.sized(sizes)[1:], tensor.dtype)
     return value + UNHEARD if tensor.name == "anchor_bias" else value

@@ -24,7 +24,7 @@ from luciole.domain.guides import (
     Start,
 )
 from luciole.domain.plan import RenderPlan, plans
-from luciole.domain.request import GenerationRequest, SolverName, StyleUse
+from luciole.domain.request import GenerationRequest, SolverName, StyleStrategy, StyleUse
 
 __all__ = [
     "AnchorUse",
@@ -49,6 +49,7 @@ __all__ = [
     "RenderPlan",
     "SolverName",
     "Start",
+    "StyleStrategy",
     "StyleUse",
     "plans",
 ]

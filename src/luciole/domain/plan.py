@@ -2,11 +2,10 @@
 
 from pydantic import Field
 
-from luciole.domain.guides import Guides
-from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Styles, Words
+from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Styled, Words
 
 
-class RenderPlan(Guides):
+class RenderPlan(Styled):
     """All that a pipeline needs to draw one picture again, byte for byte, on the same machine."""
 
     prompt: Words
@@ -17,7 +16,6 @@ class RenderPlan(Guides):
     guidance_scale: Guidance
     seed: Seed
     solver: SolverName
-    styles: Styles = ()
 
 
 def plans(request: GenerationRequest) -> list[RenderPlan]:

@@ -1,11 +1,18 @@
 """What a caller may ask for."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-from luciole.domain.guides import Guides
+from luciole.domain.guides import Guides, PictureName
 
 MAX_PROMPT_CHARACTERS = 4000
 
@@ -32,12 +39,49 @@ class StyleUse(BaseModel):
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     weight: float = Field(default=1.0, ge=-2.0, le=2.0, allow_inf_nan=False)
+    mask: PictureName | None = None
+    """White is where it acts; for the strategy `regional`."""
+
+
+class StyleStrategy(StrEnum):
+    """How several styles come together.
+
+    `sum` adds their changes up. `switch` lets one act after the other, and `composite` takes the
+    mean of what each alone would predict (arXiv:2402.16843). `regional` gives each its own place.
+    """
+
+    SUM = "sum"
+    SWITCH = "switch"
+    COMPOSITE = "composite"
+    REGIONAL = "regional"
 
 
 Styles = Annotated[tuple[StyleUse, ...], Field(max_length=8)]
 
 
-class GenerationRequest(Guides):
+class Styled(Guides):
+    """Which styles a picture has, and how they come together."""
+
+    styles: Styles = ()
+    style_strategy: StyleStrategy = StyleStrategy.SUM
+    style_turn: int = Field(default=1, ge=1, le=200)
+    """Steps that each style acts for before the next, with `switch`."""
+
+    @model_validator(mode="after")
+    def _masks_are_for_regions(self) -> Self:
+        masked = any(use.mask is not None for use in self.styles)
+        if masked != (self.style_strategy is StyleStrategy.REGIONAL):
+            raise ValueError("style_strategy: regional and masks of styles need each other")
+        return self
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Names of all pictures that are needed, each once."""
+        masks = [use.mask for use in self.styles if use.mask is not None]
+        return tuple(dict.fromkeys((*super().pictures, *masks)))
+
+
+class GenerationRequest(Styled):
     """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
 
     prompt: Words
@@ -48,7 +92,6 @@ class GenerationRequest(Guides):
     guidance_scale: Guidance = 3.5
     seed: Seed = 0
     solver: SolverName = SolverName.DPMPP_2M
-    styles: Styles = ()
     count: int = Field(default=1, ge=1, le=10)
 
     @field_validator("prompt")

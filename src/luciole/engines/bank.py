@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,26 @@ class Mix:
 
     slots: NDArray[np.int64]
     weights: NDArray[np.float32]
+    owners: NDArray[np.int64]
+    """Which style of the mix each place belongs to; -1 for none."""
+    heard: tuple[tuple[str, float], ...] = ()
+    """The mix, where it changes how words are understood: it keeps encodings apart."""
+
+    def only(self, style: int) -> "Mix":
+        """The same places with the weights of one style alone; of none for -1."""
+        alone = (self.owners == style) & (self.owners >= 0)
+        return replace(self, weights=np.where(alone, self.weights, np.float32(0)))
+
+    @property
+    def styles(self) -> int:
+        """How many there are."""
+        return int(self.owners.max(initial=-1)) + 1
 
 
 def no_style(spec: BankSpec) -> Mix:
     """The empty place as often as a row has places."""
-    return Mix(np.zeros(spec.styles, np.int64), np.zeros(spec.styles, np.float32))
+    nothing = np.zeros(spec.styles, np.int64)
+    return Mix(nothing, np.zeros(spec.styles, np.float32), nothing - 1)
 
 
 @dataclass(frozen=True)
@@ -147,17 +162,21 @@ class StyleBank:
     def _mix(self, mix: Sequence[tuple[str, float]]) -> Mix:
         slots: list[int] = []
         weights: list[float] = []
-        for name, weight in mix:
+        owners: list[int] = []
+        for style, (name, weight) in enumerate(mix):
             if not np.isfinite(weight):
                 raise InvalidRequest("styles", f"the weight of {name!r} is not a finite number")
             slots += self._places[name]
             weights += [weight] * len(self._places[name])
+            owners += [style] * len(self._places[name])
         spare = self.spec.styles - len(slots)
         if spare < 0:
             most = f"{self.spec.styles} places of rank {self.spec.rank}"
             raise InvalidRequest("styles", f"the mix needs {len(slots)}, there are {most}")
         return Mix(
-            np.array(slots + [0] * spare, np.int64), np.array(weights + [0] * spare, np.float32)
+            np.array(slots + [0] * spare, np.int64),
+            np.array(weights + [0] * spare, np.float32),
+            np.array(owners + [-1] * spare, np.int64),
         )
 
     def _room(self, name: str, count: int, keep: Sequence[str]) -> tuple[int, ...]:
