@@ -232,9 +232,9 @@ def _residual_rows(folder: ModelFolder) -> tuple[Rows, dict[str, Part]]:
     rows: Rows = []
     parts: dict[str, Part] = {}
     for name, (wide, level) in zip(names, [*places, (channels[-1], last)], strict=True):
-        sides = {side: f"{name}_{side}" for side in ("height", "width")}
+        sides = {side: f"{side}/{2**level}" if level else side for side in ("height", "width")}
         rows.append((name, "float32", "batch", wide, *sides.values()))
-        parts |= {axis: Part(side, over=2**level) for side, axis in sides.items()}
+        parts |= {axis: Part(side, over=2**level) for side, axis in sides.items() if level}
     return rows, parts
 
 

@@ -61,8 +61,8 @@ def small_inputs(bundle: Bundle, graph: str) -> dict[str, NDArray[Any]]:
     endings = iter(encoding.eos for encoding in manifest.prompt.tokenizers)
 
     def value(spec: TensorSpec) -> NDArray[Any]:
-        # Whatever else varies may be 1: one row, one identity, one place for all.
-        shape = [axes.get(axis, 1) if isinstance(axis, str) else axis for axis in spec.shape]
+        # Whatever else varies may be 1: one row, one identity, one place.
+        shape = spec.sized(axes)
         if spec.name == "style_slot":
             return np.zeros(shape, np.int64)
         if spec.dtype == "int64":
