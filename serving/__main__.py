@@ -1,4 +1,7 @@
-"""`python -m serving triton-setup | up | demo | storyboard`: the commands of the service."""
+"""`python -m serving <command>`: what the service can be told.
+
+triton-setup | up | worker | sender | demo | storyboard
+"""
 
 import argparse
 import signal
@@ -36,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     setup.set_defaults(command=_triton_setup)
     up = commands.add_parser("up", help="Triton and the gateway, until Ctrl-C")
     up.set_defaults(command=_up)
+    worker = commands.add_parser("worker", help="draws accepted jobs, until SIGTERM")
+    worker.set_defaults(command=_worker)
+    sender = commands.add_parser("sender", help="sends bills and webhooks, until SIGTERM")
+    sender.set_defaults(command=_sender)
     demo = commands.add_parser("demo", help="a contact sheet through the whole service")
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
@@ -77,6 +84,20 @@ def _up(_: argparse.Namespace) -> None:
     from serving.settings import Settings
 
     up(Settings(), console)
+
+
+def _worker(_: argparse.Namespace) -> None:
+    from serving.jobs.command import worker
+    from serving.settings import Settings
+
+    worker(Settings())
+
+
+def _sender(_: argparse.Namespace) -> None:
+    from serving.jobs.command import sender
+    from serving.settings import Settings
+
+    sender(Settings())
 
 
 def _demo(asked: argparse.Namespace) -> None:

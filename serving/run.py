@@ -14,6 +14,7 @@ from luciole.shipped import shipped_model
 from serving.bootstrap import configure_logging, service
 from serving.exported import ensure
 from serving.gateway.parts import Parts
+from serving.jobs.command import crew
 from serving.settings import Settings
 
 
@@ -25,7 +26,7 @@ def up(settings: Settings, console: Console) -> None:
     configure_logging(settings.log_level)
     if default_bundle(settings):
         ensure(settings.bundle, shipped_model())
-    with listening(settings) as door, service(settings) as (app, drawing):
+    with listening(settings) as door, service(settings) as (app, drawing), crew(settings):
         if drawing.notice:
             console.print(f"[yellow]{drawing.notice}[/]", highlight=False)
         address = address_of(door)

@@ -54,8 +54,14 @@ def _named(url: str, asynchronous: bool) -> URL:
 def _pool(url: str) -> dict[str, Any]:
     if is_sqlite(url):
         return {}
-    # A restarted server is noticed before a connection is used.
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+    return {
+        # A restarted server is noticed before a connection is used.
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 20,
+        # What a frozen process has locked is free again after half a minute.
+        "connect_args": {"options": "-c idle_in_transaction_session_timeout=30000"},
+    }
 
 
 def _prepare(engine: Engine) -> None:

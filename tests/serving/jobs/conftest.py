@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,9 +24,12 @@ from serving.jobs.accepting import Accepted
 from serving.jobs.feed import feeding
 from serving.jobs.ledger import Jobs, SqlJobs
 from serving.jobs.work import Idempotency, NewJob, render
+from serving.storage.columns import new_id
 from serving.storage.database import open_database, open_database_async
 from serving.storage.migrate import migrate
 from serving.storage.tables import TenantRow
+from tests.serving.jobs.postgres import Postgres, programs
+from tests.serving.jobs.zygote import Forked, Zygote
 
 R = TypeVar("R")
 PROGRAM = Path(__file__).with_name("stub_worker.py")
@@ -47,7 +50,8 @@ class Site:
     url: str
     folder: Path
     database: Engine
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    zygote: Zygote
+    processes: list[Forked | subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def notes(self) -> Path:
@@ -59,10 +63,10 @@ class Site:
         places = [self.url, str(self.folder / "objects"), str(self.notes), said]
         return [sys.executable, str(PROGRAM), *places]
 
-    def start(self, **limits: float) -> subprocess.Popen[bytes]:
+    def start(self, **limits: float) -> Forked:
         """A worker process; it may not be ready yet."""
-        environment = os.environ | {"PYTHONPATH": "."}
-        process = subprocess.Popen(self.command(**limits), env=environment)
+        words = self.command(**limits)[2:]
+        process = self.zygote.start("worker", *words, log=self.folder / "log")
         self.processes.append(process)
         return process
 
@@ -143,12 +147,19 @@ def prepare(url: str) -> None:
 
 
 @contextlib.contextmanager
-def opened(url: str, folder: Path) -> Iterator[Site]:
-    made = Site(url, folder, open_database(url))
+def opened(url: str, folder: Path, zygote: Zygote) -> Iterator[Site]:
+    made = Site(url, folder, open_database(url), zygote)
     made.notes.touch()
     yield made
     made.stop()
     made.database.dispose()
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Forks workers, gateways and senders."""
+    with Zygote() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -160,29 +171,53 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
+def site(prepared: Path, zygote: Zygote, tmp_path: Path) -> Iterator[Site]:
     """SQLite and a folder."""
     shutil.copy(prepared, tmp_path)
-    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path) as made:
+    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path, zygote) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def staffed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def staffed(
+    prepared: Path, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """The same with a worker, for tests that leave it alive."""
     folder = tmp_path_factory.mktemp("staffed")
     shutil.copy(prepared, folder)
-    with opened(f"sqlite:///{folder}/service.db", folder) as made:
+    with opened(f"sqlite:///{folder}/service.db", folder, zygote) as made:
         made.start()
         yield made
 
 
 @pytest.fixture
-def small_site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
+def small_site(prepared: Path, zygote: Zygote, tmp_path: Path) -> Iterator[Site]:
     """The same on a disk of 4 MB."""
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path]).returncode:
         pytest.skip("mounting a small disk needs the right to mount (CAP_SYS_ADMIN)")
     shutil.copy(prepared, tmp_path)
-    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path) as made:
+    with opened(f"sqlite:///{tmp_path}/service.db", tmp_path, zygote) as made:
         yield made
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A running server; skipped where it is not installed."""
+    found = programs()
+    if found is None:
+        pytest.skip("Postgres is not installed (Debian: apt-get install postgresql)")
+    server = Postgres(Path(tempfile.mkdtemp(prefix="luciole-postgres.")) / "cluster", found)
+    server.make()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder.parent)
+
+
+@pytest.fixture
+def postgres_site(postgres: Postgres, zygote: Zygote, tmp_path: Path) -> Iterator[Site]:
+    """A database of its own and a folder."""
+    url = postgres.database(new_id("test"))
+    prepare(url)
+    with opened(url, tmp_path, zygote) as made:
+        yield made

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,13 @@ def encode(pixels: Pixels, plan: RenderPlan) -> Encoded:
     return Encoded(target.getvalue() + str(plan.seed).encode(), "image/png", "png")
 
 
-def main(url: str, folder: str, notes: str, limits: str) -> None:
+def main(url: str, folder: str, notes: str, said: str) -> None:
+    limits = json.loads(said)
+    if "orphans" in limits:
+        limits["orphans"] = timedelta(seconds=limits["orphans"])
     studio = Studio(Pretender(Path(notes)), encode, open_objects(f"file://{folder}"),
                     {RENDER: Render()})  # fmt: skip
-    run_worker(url, open_database(url), studio, WorkerLimits(**json.loads(limits)))
+    run_worker(url, open_database(url), studio, WorkerLimits(**limits))
 
 
 if __name__ == "__main__":

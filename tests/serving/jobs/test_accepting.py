@@ -31,7 +31,7 @@ async def accept(jobs):
         print(n, flush=True)
 
 url, folder = sys.argv[1:]
-Site(url, Path(folder), open_database(url)).run(accept)
+Site(url, Path(folder), open_database(url), None).run(accept)
 """
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,7 @@ def test_a_worker_killed_in_a_frame_is_followed_by_another_that_goes_on_there(si
 def freeze_between_transactions(site: Site, pid: int) -> None:
     """One that is frozen with SQLite's lock is its supervisor's to end."""
     os.kill(pid, signal.SIGSTOP)
+    site.until(lambda: stopped(pid))
     with sqlite3.connect(site.folder / "service.db", timeout=0.05) as raw:
         try:
             raw.execute("BEGIN IMMEDIATE")
@@ -43,6 +45,12 @@ def freeze_between_transactions(site: Site, pid: int) -> None:
             time.sleep(0.05)
             return freeze_between_transactions(site, pid)
     return None
+
+
+def stopped(pid: int) -> bool:
+    """Whether every thread is; each runs on until it is next scheduled."""
+    states = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
 
 
 def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(site: Site) -> None:
