@@ -1,8 +1,8 @@
-# make setup | demo | up | check | test | evals | bench | bench-<name>
+# make setup | demo | up | check | test | evals | bench | bench-<name> | storm
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test evals bench
+.PHONY: help setup demo up check test evals bench storm
 
 help:
 	@echo "make demo    from a clone to pictures: out/demo/index.html"
@@ -10,6 +10,7 @@ help:
 	@echo "make test    format, lint, types, imports and every test"
 	@echo "make check   the quick part of it"
 	@echo "make evals   measures the shipped model again"
+	@echo "make storm   kills the service's parts while it works, and counts what is lost"
 	@echo "make bench   the measured speeds; make bench-train-style measures one again"
 
 setup: .venv/.ready
@@ -41,6 +42,9 @@ evals: setup
 
 bench: setup
 	$(BIN)/python -m evals.bench
+
+storm: setup
+	$(BIN)/python -m evals.bench.storm
 
 bench-%: setup
 	$(BIN)/python -m evals.bench.$(subst -,_,$*)
