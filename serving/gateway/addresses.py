@@ -11,5 +11,6 @@ class Addresses:
 
     def of(self, connection: HTTPConnection, path: str) -> str:
         """Of a path that begins with a slash."""
-        base = self._public or str(connection.base_url)
+        url = connection.url
+        base = self._public or f"{url.scheme}://{url.netloc}"
         return base.rstrip("/") + path

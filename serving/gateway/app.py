@@ -11,8 +11,9 @@ from serving.gateway.accounts import routes as accounts
 from serving.gateway.assets import routes as assets
 from serving.gateway.auth import routes as auth
 from serving.gateway.auth.directory import Directory
+from serving.gateway.auth.login import login_app
 from serving.gateway.auth.provider import Provider
-from serving.gateway.auth.state import authenticator, welcome
+from serving.gateway.auth.state import authenticator, secret, welcome
 from serving.gateway.drawing import Drawing
 from serving.gateway.events import socket, stream
 from serving.gateway.generations import routes as generations
@@ -53,6 +54,9 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
         app.state.wording = drawing.wording
         app.include_router(prompts.router)
         app.include_router(styles.router)
+    if provider is not None and settings.oidc_client_id is not None:
+        seal = secret(settings.state_folder / "login.key").hex()
+        app.mount("/auth", login_app(access, provider, settings, seal))
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
     app.include_router(health.routes(drawing, readiness, metrics))
     metrics.watch("engine_calls", "Of the engine, since the start", lambda: drawing.batcher.calls)
