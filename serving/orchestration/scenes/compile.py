@@ -15,6 +15,7 @@ from luciole.domain import (
 )
 from luciole.domain.character import Facet
 from luciole.domain.guides import MOST_IDENTITIES
+from luciole.domain.request import MAX_PROMPT_CHARACTERS
 from luciole.domain.shots import Shot, shots
 from luciole.domain.storyboard import Retries, Storyboard
 from serving.orchestration.characters.applying import EVERY, references
@@ -75,13 +76,7 @@ def compile_storyboard(
     """
     made: dict[str, CompiledFrame] = {}
     for shot in shots(storyboard):
-        words = RenderPlan(
-            prompt=prompt_of(shot, storyboard.characters),
-            seed=shot.seed,
-            family=None if alone else shot.family,
-            **storyboard.canvas.model_dump(),
-        )
-        draft = _Draft(words, allows)
+        draft = _Draft(_spoken(shot, storyboard, alone), allows)
         if not alone:
             _frames(shot, draft, made)
             _identities(shot, storyboard, draft, masks)
@@ -89,6 +84,18 @@ def compile_storyboard(
         key = _key(draft.plan, storyboard.retries, renderer)
         made[shot.name] = CompiledFrame(shot, draft.plan, key, used, tuple(draft.left_out))
     return tuple(made.values())
+
+
+def _spoken(shot: Shot, storyboard: Storyboard, alone: bool) -> RenderPlan:
+    """The plan of a shot as far as it is words and noise."""
+    prompt = prompt_of(shot, storyboard.characters)
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
+        words = f"come to {len(prompt)} characters with all that it inherits; shorten some"
+        raise InvalidRequest(f"frames.{shot.name}.words", words)
+    family = None if alone else shot.family
+    return RenderPlan(
+        prompt=prompt, seed=shot.seed, family=family, **storyboard.canvas.model_dump()
+    )
 
 
 def with_pictures(plan: RenderPlan, pictures: Mapping[str, str]) -> RenderPlan:

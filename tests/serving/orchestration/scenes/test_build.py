@@ -220,6 +220,15 @@ def test_what_a_model_cannot_do_is_left_out_and_said(tmp_path: Path) -> None:
     assert frames[1].left_out == ("latent of 'a': no pictures here",)
 
 
+def test_words_that_grow_too_long_by_inheritance_name_their_frame() -> None:
+    frames = [
+        {"name": "a", "background": "far " * 900},
+        {"name": "b", "words": "near " * 200, "inherits": [{"background": True}]},
+    ]
+    with pytest.raises(InvalidRequest, match=r"frames\.b\.words: come to 4\d{3} characters"):
+        compiled(board(frames=frames))
+
+
 def test_two_people_have_references_of_their_own_in_halves_of_the_frame() -> None:
     sha = {name: name_of(name.encode()) for name in ("mika", "coat", "taro")}
     people = {
