@@ -23,7 +23,8 @@ from rich.console import Console
 from evals.card import CARD, card
 from evals.checkpoint import parse_all
 from evals.errors import EvaluationError
-from evals.gate import Gate
+from evals.gate import Gate, Verdict
+from evals.parity import Parity, as_json, tables
 from evals.report.data import report
 from evals.report.page import page
 from evals.report.terminal import show
@@ -36,8 +37,8 @@ REFUSED = 2
 log = logging.getLogger("evals")
 
 
-def plan_of(config: DictConfig) -> Plan:
-    """What a configuration asks for; EvaluationError names a value that is missing or wrong."""
+def _how(config: DictConfig) -> tuple[Settings, int]:
+    """Settings and the first seed; EvaluationError names a value that is missing or wrong."""
     names = ("steps", "guidance_scale", "solver", "size", "batch", "threads")
     try:
         seed = TypeAdapter(int).validate_python(config.seed, strict=True)
@@ -48,6 +49,12 @@ def plan_of(config: DictConfig) -> Plan:
         raise EvaluationError(where, f"{first['msg']}; give it on the command line") from error
     except OmegaConfBaseException as error:
         raise EvaluationError(str(error.full_key), "is missing; give it a value") from error
+    return settings, seed
+
+
+def plan_of(config: DictConfig) -> Plan:
+    """What a configuration asks for."""
+    settings, seed = _how(config)
     return Plan(
         checkpoints=parse_all(list(config.checkpoints)),
         tasks=instantiate(config.tasks, _convert_="all") or {},
@@ -61,12 +68,27 @@ def plan_of(config: DictConfig) -> Plan:
 
 def run(config: DictConfig) -> int:
     """Measure, show, write; the exit status."""
+    if config.parity is not None:
+        return run_parity(config)
     start, plan = time.perf_counter(), plan_of(config)
     outcome = evaluate(plan)
     show(outcome, Console())
     told = report(plan, outcome) | {"seconds": round(time.perf_counter() - start, 1)}
     write(config, plan, outcome, told)
     return 0 if outcome.verdict is None else outcome.verdict.value
+
+
+def run_parity(config: DictConfig) -> int:
+    """Engines instead of checkpoints; 1 where they differ by more than they may."""
+    asked: Parity = instantiate(config.parity)
+    graphs, drawn = asked.measure(*_how(config))
+    for table in tables(graphs, drawn, asked.triton is not None):
+        Console().print(table)
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(as_json(graphs, drawn), indent=1) + "\n")
+    log.info("report.json is in %s", out)
+    return 0 if asked.kept(graphs, drawn) else Verdict.FAILED.value
 
 
 def write(config: DictConfig, plan: Plan, outcome: Outcome, told: dict[str, Any]) -> None:

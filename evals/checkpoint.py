@@ -1,13 +1,15 @@
 """A checkpoint as one writes it: `candidate=out/bundle+style:ink@0.8+steps:4`."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from evals.errors import EvaluationError
 from evals.sample import Settings
+from luciole.bundle import MANIFEST
 from luciole.domain import SolverName
 
 KINDS = ("style", "identity", "pose", "depth", "student")
@@ -87,6 +89,14 @@ def parse_all(texts: Sequence[str]) -> list[Checkpoint]:
     return found
 
 
+def tells_a_story(manifest: Path) -> bool:
+    """Whether it is a storyboard's, which has frames where a bundle has graphs."""
+    try:
+        return "frames" in json.loads(manifest.read_text())
+    except ValueError:
+        return False
+
+
 def _setting(name: str, kind: str, what: str) -> Any:
     kinds: dict[str, Any] = {"steps": int, "guidance": float, "solver": SolverName}
     try:
@@ -106,12 +116,14 @@ def _part(name: str, kind: str, what: str) -> Part:
         raise EvaluationError(name, f"{kind}: the weight {weight!r} is no number") from None
 
 
-def is_bundle(checkpoint: Checkpoint) -> bool:
-    """Whether its base is an exported bundle; EvaluationError where nothing is there."""
+def kind_of(checkpoint: Checkpoint) -> Literal["bundle", "diffusers", "storyboards"]:
+    """What its base is; EvaluationError where it is nothing."""
     folder = Path(checkpoint.base)
-    if (folder / "manifest.json").is_file():
-        return True
     if (folder / "model_index.json").is_file():
-        return False
-    missing = f"{folder} holds neither manifest.json (a bundle) nor model_index.json (diffusers)"
-    raise EvaluationError(checkpoint.name, f"{missing}; export or train it first")
+        return "diffusers"
+    if (folder / MANIFEST).is_file() and not tells_a_story(folder / MANIFEST):
+        return "bundle"
+    if any(folder.rglob(MANIFEST)):
+        return "storyboards"
+    missing = f"{folder} holds neither model_index.json (diffusers) nor manifest.json (a bundle)"
+    raise EvaluationError(checkpoint.name, f"{missing}; train or export it first")

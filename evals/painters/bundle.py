@@ -6,15 +6,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evals.cache import picture_hash
 from evals.checkpoint import Checkpoint
 from evals.errors import EvaluationError
 from evals.painters.painter import Architecture
 from evals.sample import Image, Sample, Settings
 from luciole.bundle import MANIFEST, Bundle, Manifest, sha256
-from luciole.domain import RenderPlan, StyleUse
+from luciole.domain import ControlKind, ControlUse, IdentityUse, RenderPlan, StyleUse
 from luciole.engines import Engine
 from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
+
+OWN = "own"
+"""What a checkpoint calls the adapters that its bundle brings: `out/bundle+identity:own@0.8`."""
 
 
 class BundlePainter:
@@ -26,9 +30,10 @@ class BundlePainter:
         self._bundle = Bundle.open(checkpoint.base)
         self._hash = sha256(Path(checkpoint.base) / MANIFEST)
         self._weights = _weights(checkpoint, self._bundle.manifest)
+        self._guides = _guides(checkpoint, self._bundle.manifest)
         self.engine = "triton" if checkpoint.triton else "onnx"
-        self._engine = self._opened()
-        self._pipeline = Pipeline(self._engine)
+        self._engine, self._shown = self._opened(), Shown()
+        self._pipeline = Pipeline(self._engine, self._shown)
         self.architecture: Architecture | None = architecture(self._bundle.manifest)
 
     def _opened(self) -> Engine:
@@ -66,6 +71,8 @@ class BundlePainter:
                 seed=sample.seed,
                 solver=asked.solver,
                 styles=styles,
+                identities=self._identities(sample),
+                controls=self._controls(sample),
             )
         except ValidationError as error:
             first = error.errors()[0]
@@ -76,13 +83,43 @@ class BundlePainter:
         asked = dict(self._weights.items() if sample.styles is None else sample.styles)
         return tuple(StyleUse(name=n, weight=w) for n, w in asked.items() if n in self._weights)
 
+    def _identities(self, sample: Sample) -> tuple[IdentityUse, ...]:
+        if "identity" not in self._guides or sample.reference is None:
+            return ()
+        seen = (self._shown.named(sample.reference),)
+        return (IdentityUse(references=seen, weight=self._guides["identity"]),)
+
+    def _controls(self, sample: Sample) -> tuple[ControlUse, ...]:
+        return tuple(
+            ControlUse(
+                kind=ControlKind(kind),
+                picture=self._shown.named(drawing),
+                weight=self._guides[kind],
+            )
+            for kind, drawing in sample.controls.items()
+            if kind in self._guides
+        )
+
+
+class Shown:
+    """The pictures that plans name, as the pipeline asks for them."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[str, Image] = {}
+
+    def named(self, picture: Image) -> str:
+        """Its hash, under which it is found from now on."""
+        name = picture_hash(picture)
+        self._pictures[name] = picture
+        return name
+
+    def open(self, sha256: str) -> Image:
+        """The picture of that hash."""
+        return self._pictures[sha256]
+
 
 def _weights(checkpoint: Checkpoint, manifest: Manifest) -> dict[str, float]:
-    """Of the styles that the checkpoint names; EvaluationError for what a bundle has not."""
-    for part in checkpoint.parts:
-        if part.kind != "style":
-            words = f"{part.kind} is not drawn through a bundle here; give the diffusers folder"
-            raise EvaluationError(checkpoint.name, words)
+    """Of the styles that the checkpoint names."""
     weights: dict[str, float] = {}
     for part in checkpoint.of("style"):
         names = list(manifest.styles) if part.what == "all" else [part.what]
@@ -92,6 +129,26 @@ def _weights(checkpoint: Checkpoint, manifest: Manifest) -> dict[str, float]:
                 raise EvaluationError(checkpoint.name, f"style {name!r}: there are {there}")
             weights[name] = part.weight
     return weights
+
+
+def _guides(checkpoint: Checkpoint, manifest: Manifest) -> dict[str, float]:
+    """Weights of the identity and the controls; EvaluationError for what the bundle has not."""
+    has: dict[str, object] = {kind.value: one for kind, one in manifest.controls.items()}
+    has["identity"] = manifest.identity
+    found = {}
+    for part in checkpoint.parts:
+        if part.kind == "style":
+            continue
+        if part.kind == "student":
+            words = "student: an exported student is a bundle of its own; name that"
+            raise EvaluationError(checkpoint.name, words)
+        if part.what != OWN:
+            words = f"{part.kind}: a bundle has its own, write {part.kind}:{OWN}"
+            raise EvaluationError(checkpoint.name, words)
+        if has.get(part.kind) is None:
+            raise EvaluationError(checkpoint.name, f"{part.kind}: was exported without it")
+        found[part.kind] = part.weight
+    return found
 
 
 def architecture(manifest: Manifest) -> Architecture:

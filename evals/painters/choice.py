@@ -1,9 +1,12 @@
 """Which painter a checkpoint needs."""
 
-from evals.checkpoint import REFERENCE, WORLD, Checkpoint, is_bundle
+from pathlib import Path
+
+from evals.checkpoint import REFERENCE, WORLD, Checkpoint, kind_of
 from evals.errors import EvaluationError
 from evals.painters.known import KnownPictures
 from evals.painters.painter import Painter
+from evals.painters.storyboard import StoryboardFrames
 from evals.sample import Settings
 
 
@@ -12,7 +15,10 @@ def painter_of(checkpoint: Checkpoint, settings: Settings) -> Painter:
     if checkpoint.base in (WORLD, REFERENCE):
         which = "real" if checkpoint.base == WORLD else "reference"
         return KnownPictures(checkpoint.name, which)
-    if is_bundle(checkpoint):
+    kind = kind_of(checkpoint)
+    if kind == "storyboards":
+        return StoryboardFrames(checkpoint.name, Path(checkpoint.base))
+    if kind == "bundle":
         from evals.painters.bundle import BundlePainter
 
         return BundlePainter(checkpoint, settings)

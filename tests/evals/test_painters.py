@@ -213,7 +213,7 @@ def test_models_of_different_kinds_are_not_compared(tiny_folder: Path, tmp_path:
     ("text", "told"),
     [
         ("out/bundle", "is no checkpoint"),
-        ("a=nowhere", "neither manifest.json"),
+        ("a=nowhere", "neither model_index.json"),
         ("a={tiny}+style:missing", "no LoRA at 'missing'"),
         ("a={tiny}+style:x@strong", "'strong' is no number"),
         ("a={tiny}+colour:red", "'colour:red' is none of"),

@@ -1,0 +1,110 @@
+"""Stories are read from what the storyboard command leaves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from evals.checkpoint import Checkpoint, kind_of
+from evals.errors import EvaluationError
+from evals.painters.choice import painter_of
+from evals.sample import Settings
+from evals.stories import stories
+from evals.tasks.story import Story
+from luciole.domain import SolverName
+from luciole.domain.shots import shots
+from luciole.domain.storyboard import Storyboard
+from luciole.storyworld import Scene, render, sample_scene
+
+JUDGE = "evals/weights/judge"
+SETTINGS = Settings(steps=2, guidance_scale=3.5, solver=SolverName.EULER)
+PLACES = ("park, day", "street, day", "street, night", "beach, night", "beach, sunset", "park, day")
+
+
+def board(title: str) -> Storyboard:
+    people = {name: {"words": {"identity": name}} for name in ("mika", "juno")}
+    frames = [
+        {
+            "name": f"f{i}",
+            "background": place.split(", ")[0],
+            "lighting": place.split(", ")[1],
+            "characters": {("mika", "juno")[i % 2]: {}},
+        }
+        for i, place in enumerate(PLACES)
+    ]
+    return Storyboard.model_validate({"title": title, "characters": people, "frames": frames})
+
+
+def scene(i: int, mixed: bool) -> Scene:
+    """Mika, then Juno, as their places say; with `mixed` frames show whoever comes."""
+    people = [sample_scene(seed).actors[0] for seed in (1, 5, 6, 9, 12, 15)]
+    actor = people[i if mixed else i % 2]
+    setting, time = PLACES[i].split(", ")
+    plain = sample_scene(40 + i)
+    return replace(
+        plain,
+        actors=(replace(actor, jitter=i),),
+        setting=setting,
+        time=time,
+        weather="clear",
+        shot="medium shot",
+        angle="eye level",
+    )
+
+
+def drawn(folder: Path, titles: list[str], mixed: bool = False) -> Path:
+    for title in titles:
+        place = folder / title
+        (place / "frames").mkdir(parents=True)
+        entries: list[Any] = []
+        for i, shot in enumerate(shots(board(title))):
+            file = f"frames/{i}.png"
+            Pillow.fromarray(render(scene(i, mixed), maps=False).image).save(place / file)
+            entries.append({"name": shot.name, "file": file, "shot": shot.model_dump(mode="json")})
+        told = {"format_version": 1, "title": title, "frames": entries}
+        (place / "manifest.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_characters_and_places_are_followed_from_frame_to_frame(tmp_path: Path) -> None:
+    titles = ["one", "two", "three"]
+    good, bad = drawn(tmp_path / "good", titles), drawn(tmp_path / "bad", titles, mixed=True)
+    task = Story(str(good), JUDGE, JUDGE)
+    samples = task.samples(0, 128)
+    found = {}
+    for folder in (good, bad):
+        assert kind_of(Checkpoint("x", str(folder))) == "storyboards"
+        painter = painter_of(Checkpoint("x", str(folder)), SETTINGS)
+        found[folder] = task.scores(samples, np.stack(painter.draw(samples)))
+    assert {len(scores) for scores in found[good].values()} == {18, 27, 12}
+    means = {folder: {n: s.mean() for n, s in one.items()} for folder, one in found.items()}
+    assert means[good]["story/same_character"] > means[bad]["story/same_character"] + 0.2
+    assert means[good]["story/same_character"] > 0.6
+    assert means[good]["story/kept_apart"] > 0.6
+    assert means[good]["story/changed"] > 0.7
+
+
+def test_what_a_shot_does_not_say_is_not_counted(tmp_path: Path) -> None:
+    [story] = stories(drawn(tmp_path, ["one"]))
+    assert story[0].promised == {"setting": "park", "time": "day"}
+    assert [frame.characters for frame in story[:2]] == [{"mika"}, {"juno"}]
+
+
+def test_a_story_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="holds no storyboard"):
+        stories(tmp_path)
+    folder = drawn(tmp_path / "a", ["one"])
+    (folder / "one" / "frames" / "2.png").write_bytes(b"no picture")
+    with pytest.raises(EvaluationError, match=r"2\.png: is missing or damaged"):
+        stories(folder)
+    manifest = folder / "one" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 9'))
+    with pytest.raises(EvaluationError, match="has format 9"):
+        stories(folder)
+    manifest.write_text('{"frames": 3}')
+    with pytest.raises(EvaluationError, match="is no storyboard's manifest"):
+        stories(folder)
