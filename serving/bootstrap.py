@@ -22,6 +22,8 @@ from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
 from serving.jobs.durable import migrate_durable
+from serving.orchestration.policy_guard import GuardedPipeline
+from serving.orchestration.wording import Remote, Wording, WordingChoices
 from serving.probe import Probe, learned, prove
 from serving.settings import EngineChoice, Settings
 from serving.storage.database import open_database
@@ -62,6 +64,7 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
     With `auto`, a machine without Triton gets the in-process engine, and `notice` says why.
     """
     bundle = Bundle.open(settings.bundle)
+    wording = Wording.of(bundle, _choices(settings))
     with ExitStack() as held:
         slots = settings.style_slots
         local = OnnxEngine(bundle, threads=settings.threads, eager=True, style_slots=slots)
@@ -78,23 +81,23 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 log.warning("triton is not to be had", reason=error.reason, cause=error.message)
             else:
                 local.close()
-                yield _over_triton(held, settings, bundle, supervisor, bank, probes)
+                yield _over_triton(held, settings, wording, supervisor, bank, probes)
                 return
         batcher = _batcher(held, local, settings)
-        pipeline = Pipeline(local)
-        yield Drawing(pipeline, batcher, "onnx", InProcess(), _proof(local, probes), notice)
+        pipeline, proof = _pipeline(local, wording), _proof(local, probes)
+        yield Drawing(pipeline, batcher, "onnx", InProcess(), proof, notice, wording=wording)
 
 
 def _over_triton(
     held: ExitStack,
     settings: Settings,
-    bundle: Bundle,
+    wording: Wording,
     supervisor: Supervisor,
     bank: StyleBank | None,
     probes: list[Probe],
 ) -> Drawing:
     url, patience = supervisor.server.url, settings.request_seconds
-    engine = TritonEngine(bundle, url, timeout_s=patience, bank=bank)
+    engine = TritonEngine(wording.bundle, url, timeout_s=patience, bank=bank)
     held.callback(engine.close)
     gauges: dict[str, Callable[[], float]] = {
         "triton_restarts": lambda: supervisor.restarts,
@@ -103,7 +106,29 @@ def _over_triton(
     }
     proof = _proof(engine, probes, supervisor.report_trouble)
     batcher = _batcher(held, engine, settings)
-    return Drawing(Pipeline(engine), batcher, "triton", supervisor, proof, gauges=gauges)
+    pipeline = _pipeline(engine, wording)
+    return Drawing(pipeline, batcher, "triton", supervisor, proof, None, gauges, wording)
+
+
+def _pipeline(engine: Engine, wording: Wording) -> GuardedPipeline:
+    """With the styles of the catalogue, and the policy before and after it."""
+    return GuardedPipeline(Pipeline(engine, shelf=wording.catalogue), wording.policy)
+
+
+def _choices(settings: Settings) -> WordingChoices:
+    model, moderation = settings.language_model_url, settings.moderation_url
+    model_key = settings.language_model_key.get_secret_value()
+    moderation_key = settings.moderation_key.get_secret_value()
+    return WordingChoices(
+        packs=settings.packs_folder,
+        wildcards=settings.wildcards_folder,
+        styles=settings.styles_folder,
+        policy=settings.policy,
+        language_model=Remote(model, settings.language_model, model_key) if model else None,
+        moderation=Remote(moderation, settings.moderation_model, moderation_key)
+        if moderation
+        else None,
+    )
 
 
 def _batcher(held: ExitStack, engine: Engine, settings: Settings) -> StepBatcher:
@@ -128,7 +153,8 @@ def _triton(
         repository.write(repository.models_of(bundle, settings.threads, banked), graphs)
         inside = repository.PipelineModel(bundle, banked, range(own, 2 * own - 1))
         repository.write_pipeline(inside, graphs)
-        supervisor = Supervisor(TritonServer(made, graphs, folder / "triton.log"), probes)
+        server = TritonServer(made, graphs, folder / "triton.log")
+        supervisor = Supervisor(server, probes, unprobed=("generate",))
         try:
             supervisor.start()
             yield supervisor, bank

@@ -34,10 +34,15 @@ class Supervisor:
     """Owns a TritonServer; one thread starts, proves, watches, heals and stops it."""
 
     def __init__(
-        self, server: TritonServer, probes: Sequence[Probe], watch: Watch | None = None
+        self,
+        server: TritonServer,
+        probes: Sequence[Probe],
+        watch: Watch | None = None,
+        unprobed: Sequence[str] = (),
     ) -> None:
+        """`unprobed`: models that answer on streams; they are loaded again when a stub is gone."""
         self.server = server
-        self.probes = probes
+        self.probes, self.unprobed = probes, unprobed
         self.restarts = 0
         self.reloads = 0
         self._watch = watch or Watch()
@@ -143,14 +148,20 @@ class Supervisor:
             try:
                 prober.run(probe)
             except EngineError as error:
-                self._ready.clear()
-                log.warning("triton model reloads", model=probe.graph, cause=str(error))
-                self.reloads += 1
-                prober.reload(probe.graph)
+                self._reload(prober, probe.graph, str(error))
+        if self.reloads == reloads and not self.server.expected <= before:
+            for model in self.unprobed:
+                self._reload(prober, model, "a stub is gone, and every probe passed")
         if self.reloads == reloads:
             self.server.expected = before
         else:
             self._prove(prober)
+
+    def _reload(self, prober: Prober, model: str, cause: str) -> None:
+        self._ready.clear()
+        log.warning("triton model reloads", model=model, cause=cause)
+        self.reloads += 1
+        prober.reload(model)
 
     def _prove(self, prober: Prober) -> None:
         """Run every probe; the processes seen before it are those that must stay alive."""

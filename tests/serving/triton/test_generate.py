@@ -1,0 +1,165 @@
+"""The pipeline inside a real Triton server, asked by plain clients."""
+
+import hashlib
+import io
+import json
+import os
+import queue
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from PIL import Image
+
+from luciole.bundle import Bundle
+from luciole.domain import RenderPlan, SolverName
+from luciole.engines.onnx import OnnxEngine
+from luciole.engines.protocol import style_bank
+from luciole.pictures import PicturesInMemory, decoded
+from luciole.pipeline import Pipeline
+from serving.triton import repository
+from serving.triton.environment import TritonEnvironment
+from serving.triton.server import TritonServer, children
+from serving.triton.supervisor import Supervisor, Watch
+
+README = Path(repository.__file__).with_name("README.md")
+
+
+def plan(**changes: Any) -> RenderPlan:
+    settled: dict[str, Any] = {
+        "prompt": "a girl in rain",
+        "width": 64,
+        "height": 64,
+        "steps": 3,
+        "guidance_scale": 3.0,
+        "seed": 1,
+        "solver": SolverName.EULER,
+    }
+    return RenderPlan(**{**settled, **changes})
+
+
+@pytest.fixture(scope="module")
+def supervisor(
+    guided_bundle: Bundle,
+    triton_environment: TritonEnvironment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Supervisor]:
+    place = tmp_path_factory.mktemp("generate")
+    style_bank(guided_bundle, 9, place / "bank", range(1, 5))
+    models = repository.models_of(guided_bundle, 1, place / "bank")
+    repository.write(models, place / "repository")
+    inside = repository.PipelineModel(guided_bundle, place / "bank", range(5, 9), at_once=2)
+    repository.write_pipeline(inside, place / "repository")
+    running = TritonServer(triton_environment, place / "repository", place / "triton.log")
+    supervisor = Supervisor(running, [], Watch(look=0.1), unprobed=["generate"])
+    supervisor.start()
+    yield supervisor
+    supervisor.stop()
+
+
+@pytest.fixture
+def server(supervisor: Supervisor) -> TritonServer:
+    return supervisor.server
+
+
+def ask(server: TritonServer, asked: RenderPlan | str, *files: bytes) -> tuple[list[Any], Any]:
+    """Events, then the picture; raises what the server says."""
+    text = asked if isinstance(asked, str) else asked.model_dump_json()
+    inputs = [strings("plan", [text.encode()])]
+    inputs += [strings("pictures", list(files))] if files else []
+    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    with triton.InferenceServerClient(server.url) as client:
+        client.start_stream(callback=lambda result, error: answers.put((result, error)))
+        client.async_stream_infer("generate", inputs)
+        events = []
+        while True:
+            result, error = answers.get(timeout=120)
+            if error is not None:
+                raise error
+            events.append(json.loads(result.as_numpy("event")[0]))
+            if "finished" in events[-1]:
+                return events, result.as_numpy("picture")
+
+
+def strings(name: str, values: list[bytes]) -> Any:
+    tensor = triton.InferInput(name, [len(values)], "BYTES")
+    tensor.set_data_from_numpy(np.array(values, dtype=np.object_))
+    return tensor
+
+
+def test_inside_and_in_process_draw_the_same_bytes_each_among_others(
+    server: TritonServer, guided_bundle: Bundle
+) -> None:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    name = hashlib.sha256(file.getvalue()).hexdigest()
+    plans = [
+        plan(styles=[{"name": "ink"}]),
+        plan(identities=[{"references": [name]}], styles=[{"name": "pastel", "weight": 0.5}]),
+        plan(controls=[{"kind": "depth", "picture": name}], seed=3),
+    ]
+    found: dict[int, Any] = {}
+
+    def one(i: int) -> None:
+        found[i] = ask(server, plans[i], file.getvalue())
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    engine = OnnxEngine(guided_bundle, threads=1)
+    pipeline = Pipeline(engine, PicturesInMemory({name: decoded(file.getvalue())}))
+    for i, expected in enumerate(pipeline.render(plans)):
+        events, picture = found[i]
+        assert [event["done"] for event in events[:-1]] == [1, 2, 3]
+        assert (picture == expected).all()
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("{}", "invalid_request: prompt: Field required"),
+        (plan(steps=3, styles=[{"name": "gone"}]), "invalid_request: styles: 'gone' is not here"),
+        (plan(start={"picture": "0" * 64, "strength": 1}), "pictures: 000000000000 is not here"),
+    ],
+)
+def test_errors_name_their_kind_and_field(server: TritonServer, asked: Any, words: str) -> None:
+    with pytest.raises(triton.InferenceServerException, match=re.escape(words)):
+        ask(server, asked)
+    assert ask(server, plan())[1].shape == (64, 64, 3)
+
+
+def test_a_killed_pipeline_is_loaded_again(supervisor: Supervisor) -> None:
+    pid = supervisor.server.pid
+    assert pid is not None
+    stubs = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid)}
+    (stub,) = [child for child, line in stubs.items() if b"/generate/" in line]
+    os.kill(stub, signal.SIGKILL)
+    while supervisor.ready:
+        time.sleep(0.01)
+    supervisor.wait_ready(60)
+    assert ask(supervisor.server, plan())[1].shape == (64, 64, 3)
+    assert supervisor.server.pid == pid
+
+
+def test_the_examples_of_the_readme_run(server: TritonServer, guided_bundle: Bundle) -> None:
+    known: dict[str, Any] = {
+        "grpc_address": server.url,
+        "http_address": f"127.0.0.1:{server.http_port}",
+        "latent_channels": guided_bundle.manifest.latent_channels,
+    }
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    for block in blocks:
+        exec(block, known)  # noqa: S102 - our own page
+    assert known["picture"].shape == (128, 128, 3)
+    assert known["grey"].shape == (1, 3, 128, 128)
