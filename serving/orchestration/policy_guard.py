@@ -1,14 +1,14 @@
 """A pipeline that asks the content policy before it draws, and again before it hands out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Protocol, Self
 
 from luciole.bundle import Manifest
 from luciole.domain import RenderPlan
 from luciole.engines import Engine
-from luciole.pictures import Pictures
-from luciole.pipeline import Picture, Progress
+from luciole.pictures import Picture, Pictures
+from luciole.pipeline import Look, Progress
 from serving.orchestration.policy import ContentPolicy
 
 
@@ -29,7 +29,10 @@ class Draws(Protocol):
         ...
 
     def render(
-        self, plans: Sequence[RenderPlan], progress: Progress | None = None
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
     ) -> list[Picture]:
         """Draw; raises EngineError."""
         ...
@@ -58,12 +61,26 @@ class GuardedPipeline:
         self._policy.check_prompt(plan.prompt, plan.negative_prompt)
 
     def render(
-        self, plans: Sequence[RenderPlan], progress: Progress | None = None
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
     ) -> list[Picture]:
-        """One picture per plan; PromptUnsafe, ImageUnsafe, or what the pipeline raises."""
+        """One picture per plan; PromptUnsafe, ImageUnsafe, or what the pipeline raises.
+
+        Pictures on their way are judged too, as far as somebody looks at them.
+        """
         for plan in plans:
             self._policy.check_prompt(plan.prompt, plan.negative_prompt)
-        drawn = self._pipeline.render(plans, progress)
-        for picture in drawn:
+
+        def judged(done: int, total: int, so_far: Callable[[], list[Picture]]) -> None:
+            if look is not None:
+                look(done, total, lambda: self._passed(so_far()))
+
+        shown = None if look is None else judged
+        return self._passed(self._pipeline.render(plans, progress, shown))
+
+    def _passed(self, pictures: list[Picture]) -> list[Picture]:
+        for picture in pictures:
             self._policy.check_picture(picture)
-        return drawn
+        return pictures

@@ -47,6 +47,7 @@ class WordingChoices:
 class Wording:
     """What stands between what somebody types and a plan."""
 
+    bundle: Bundle
     engine: PromptEngine
     packs: dict[str, RulePack]
     tokenizer: PromptTokenizer
@@ -65,6 +66,7 @@ class Wording:
             expanders.append(LanguageModel(told.url, told.model, told.key))
         reader = Reader(Lexicon.shipped(), lists_in(choices.wildcards))
         return cls(
+            bundle=bundle,
             engine=PromptEngine(reader, expanders, vocabulary),
             packs=packs,
             tokenizer=PromptTokenizer(bundle),

@@ -64,6 +64,8 @@ class StyleCard(BaseModel):
     layers: int
     places: int
     """Of the engine's bank."""
+    words: bool = False
+    """Whether it changes how words are understood; such a style cannot take turns."""
     preview: bool = False
     """Whether there is a picture of it."""
 

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from luciole.bundle import BankSpec, Bundle
 from luciole.domain import InvalidRequest
 from luciole.engines.bank import Factors, Style
+from luciole.engines.styles import Shelved
 from serving.orchestration.styles import blocks
 from serving.orchestration.styles.card import Beside, StyleCard, preview_of, split_words, told_by
-from serving.orchestration.styles.files import InvalidStyle, LoraFile, metadata_of, read_file
+from serving.orchestration.styles.files import TEXT, InvalidStyle, LoraFile, metadata_of, read_file
 from serving.orchestration.styles.interference import Shape
 
 KEPT = 16
@@ -86,9 +87,10 @@ class Catalogue:
         style, weights = blocks.parse_variant(name)
         return blocks.variant(self._entry(style).key, weights)
 
-    def places(self, name: str) -> int:
-        """That the style needs in the engine's bank."""
-        return self._entry(blocks.parse_variant(name)[0]).card.places
+    def find(self, name: str) -> Shelved:
+        """As an engine asks for it; a variant is a style of its own there."""
+        card = self._entry(blocks.parse_variant(name)[0]).card
+        return Shelved(self.key(name), card.places, card.words)
 
     def read(self, name: str) -> Style:
         """The matrices; a variant's are those of its style times the weights of its blocks."""
@@ -182,4 +184,6 @@ def _card(
     name: str, lora: LoraFile, places: int, told: Mapping[str, object], preview: bool
 ) -> StyleCard:
     shape = {"rank": lora.rank, "layers": len(lora.style), "maker": lora.maker, "places": places}
-    return StyleCard.model_validate({"name": name, "preview": preview, **told, **shape})
+    words = any(path.startswith(TEXT) for path in lora.style)
+    known = {"name": name, "preview": preview, "words": words}
+    return StyleCard.model_validate({**known, **told, **shape})

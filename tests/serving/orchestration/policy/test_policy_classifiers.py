@@ -13,7 +13,8 @@ import pytest
 
 from luciole.bundle import Manifest
 from luciole.domain import BundleError, RenderPlan, SolverName
-from luciole.pipeline import Picture, Progress
+from luciole.pictures import Picture
+from luciole.pipeline import Look, Progress
 from serving.orchestration.errors import ImageUnsafe, PromptUnsafe, ServiceAway
 from serving.orchestration.policy import SHIPPED, ContentPolicy, PolicyRules
 from serving.orchestration.policy_classifiers import ModerationService, OnnxPictures
@@ -144,10 +145,16 @@ class Red:
         return self
 
     def render(
-        self, plans: Sequence[RenderPlan], progress: Progress | None = None
+        self,
+        plans: Sequence[RenderPlan],
+        progress: Progress | None = None,
+        look: Look | None = None,
     ) -> list[Picture]:
         self.drawn += len(plans)
-        return [np.full((8, 8, 3), (255, 0, 0), np.uint8) for _ in plans]
+        drawn = [np.full((8, 8, 3), (255, 0, 0), np.uint8) for _ in plans]
+        if look is not None:
+            look(1, 2, lambda: drawn)
+        return drawn
 
 
 def plan(prompt: str) -> RenderPlan:
@@ -166,5 +173,10 @@ def test_a_refused_prompt_is_not_drawn_even_if_nobody_checked_it_before(redness:
     assert pipeline.drawn == 0
     assert len(guarded.render([plan("a girl")])) == 1
     strict = OnnxPictures(redness, ["violence", "calm"], mean=(0, 0, 0), std=(1, 1, 1))
+    judged = GuardedPipeline(pipeline, ContentPolicy(RULES, pictures=strict))
     with pytest.raises(ImageUnsafe):
-        GuardedPipeline(pipeline, ContentPolicy(RULES, pictures=strict)).render([plan("a girl")])
+        judged.render([plan("a girl")])
+    seen: list[Picture] = []
+    with pytest.raises(ImageUnsafe):
+        judged.render([plan("a girl")], look=lambda done, total, so_far: seen.extend(so_far()))
+    assert seen == []

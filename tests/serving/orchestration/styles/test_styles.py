@@ -277,7 +277,8 @@ def test_weights_of_blocks_are_a_style_of_their_own_to_the_engine(three: Catalog
     for path, times in zip(PATHS, (0.5, 0.5, 2.0, 0.0), strict=True):
         np.testing.assert_allclose(change(read, path), times * change(plain, path))
     assert three.key(use.name) != three.key("ink")
-    assert three.places(use.name) == three.places("ink")
+    assert three.find(use.name).places == three.find("ink").places
+    assert three.find(use.name).key == three.key(use.name)
 
 
 @pytest.mark.parametrize("blocks", [{}, {"down": 0.5}, {"mid": -1.25, "up.1": 3.0}])
