@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -22,7 +22,9 @@ def insert_if_new(connection: Connection, row: type[Row], **values: Any) -> bool
     """Whether it was inserted; a row of the same key stays as it is."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = make(row).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    # Drivers do not agree on what the count of inserted rows is.
+    inserted = statement.returning(*inspect(row).primary_key)
+    return connection.execute(inserted).one_or_none() is not None
 
 
 @contextmanager

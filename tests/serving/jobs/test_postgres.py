@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -77,8 +77,8 @@ def test_a_killed_worker_and_a_restarted_server_lose_nothing(
     with pytest.raises(StorageUnavailable):
         site.accept(render("ada", [plan(9)]))
     assert len(site.begun()) == 4
-    threading.Timer(1.0, postgres.start).start()
-    site.until(lambda: postgres.process is not None)
+    time.sleep(1)
+    postgres.start()
     site.start()
     ended = site.ended(job)
     assert ended.state == JobState.SUCCEEDED

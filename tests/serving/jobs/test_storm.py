@@ -12,7 +12,7 @@ from evals.bench.storming.fleet import Part, Process
 from evals.bench.storming.receivers import Heard, receiving
 from tests.serving.jobs.zygote import Zygote
 
-LIMITS = {"lease": 2.0, "poll": 0.1, "house": 0.5, "tries": 50, "grace": 2, "orphans": 8.0}
+LIMITS = {"lease": 4.0, "poll": 0.1, "house": 0.5, "tries": 50, "grace": 2, "orphans": 8.0}
 
 
 def parts(zygote: Zygote, site: Attacked, port: int, heard: Heard) -> list[Part]:
