@@ -146,7 +146,7 @@ def made_by() -> str:
     code = [Path(__file__), library / "bundle.py", *(root / "export").glob("*.py")]
     for part in ("models", "adapters"):
         code += (library / part).glob("*.py")
-    code += [library / "engines" / name for name in ("bank.py", "styles.py", "protocol.py")]
+    code.append(library / "engines" / "styles.py")
     facts = [file.read_bytes() for file in sorted(code)]
     facts += [version(library).encode() for library in LIBRARIES]
     return hashlib.sha256(b"".join(facts)).hexdigest()[:16]
