@@ -19,7 +19,7 @@ from luciole.domain.guides import (
     NoiseFamily,
     Start,
 )
-from luciole.domain.request import Guidance, Seed, StyleUse, Words
+from luciole.domain.request import Guidance, Seed, StyleStrategy, StyleUse, Words
 from serving.gateway.errors import fault
 
 MOST = 10
@@ -47,6 +47,8 @@ class StyleChoice(Form):
     presets: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]],
                        Field(min_length=1, max_length=8)]  # fmt: skip
     strength: Annotated[int, Field(ge=0, le=200)] = 100
+    strategy: StyleStrategy = StyleStrategy.SUM
+    turn: Annotated[int, Field(ge=1, le=200)] = 1
 
 
 class GenerateForm(Form):
@@ -90,6 +92,8 @@ def planned(form: GenerateForm, manifest: Manifest) -> list[RenderPlan]:
         "seed": first,
         "count": len(seeds),
         "styles": _styles(form.style),
+        "style_strategy": form.style.strategy if form.style else None,
+        "style_turn": form.style.turn if form.style else None,
         **{name: getattr(form, name) for name in GUIDES},
     }
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -115,12 +119,3 @@ def _styles(choice: StyleChoice | None) -> tuple[StyleUse, ...]:
     if choice is None:
         return ()
     return tuple(StyleUse(name=name, weight=choice.strength / 100) for name in choice.presets)
-
-
-def pictures_of(plan: RenderPlan) -> set[str]:
-    """The names of all pictures that guide a plan."""
-    found = {one.picture for one in (plan.start, plan.mask, plan.reference, plan.anchor) if one}
-    found |= {use.picture for use in plan.controls}
-    for use in plan.identities:
-        found |= {*use.references, *([use.mask] if use.mask else [])}
-    return found

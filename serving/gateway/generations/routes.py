@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from luciole.domain import InvalidRequest
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.cursors import Limit, cursor_of, named_by
-from serving.gateway.generations.form import GenerateForm, Project, pictures_of, planned
+from serving.gateway.generations.form import GenerateForm, Project, planned
 from serving.gateway.generations.shown import (
     STATUS,
     AcceptedJob,
@@ -46,7 +46,7 @@ async def generate(
     except InvalidRequest as error:
         field = "size" if error.field in {"width", "height"} else to_camel(error.field)
         raise InvalidRequest(field, error.message) from None
-    await parts.shelf.check(caller.tenant, pictures_of(drawn[0]))
+    await parts.shelf.check(caller.tenant, drawn[0].pictures)
     key = None
     if idempotency_key is not None:
         said = form.model_dump_json(by_alias=True)

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from luciole.bundle import Manifest, Sizes
-from luciole.domain import GenerationRequest, InvalidRequest, RenderPlan, SolverName, plans
+from luciole.domain import (
+    GenerationRequest,
+    InvalidRequest,
+    RenderPlan,
+    SolverName,
+    StyleStrategy,
+    plans,
+)
 from luciole.domain.guides import Guides
 from luciole.domain.request import Guidance, Seed, Styles, Words
 from serving.gateway.drawing import Draws
@@ -52,6 +59,8 @@ class ImagesRequest(BaseModel):
     seed: Seed | None = None
     solver: SolverName | None = None
     styles: Styles | None = None
+    style_strategy: StyleStrategy | None = None
+    style_turn: Annotated[int, Field(ge=1, le=200)] | None = None
 
     @property
     def form(self) -> PictureFormat:
@@ -118,6 +127,8 @@ def _request(
         "seed": secrets.randbits(32) if asked.seed is None else asked.seed,
         "solver": asked.solver,
         "styles": asked.styles,
+        "style_strategy": asked.style_strategy,
+        "style_turn": asked.style_turn,
         "count": asked.n,
     }
     given = {name: value for name, value in chosen.items() if value is not None}

@@ -40,6 +40,7 @@ async def generate(
 ) -> ImagesResponse | EventSourceResponse:
     """Draw from words; with `stream`, as server-sent events."""
     plans = planned(asked, parts.drawing.pipeline)
+    await parts.shelf.check(caller.tenant, plans[0].pictures)
     return await _answered(asked, plans, caller.tenant, parts, request, "image_generation")
 
 
@@ -58,6 +59,7 @@ async def edit(
     size = nearest_size(found.picture.width, found.picture.height, manifest.sizes)
     guides = await guided(found, parts, caller.tenant)
     plans = planned(found.asked, parts.drawing.pipeline, guides, size)
+    await parts.shelf.check(caller.tenant, plans[0].pictures)
     return await _answered(found.asked, plans, caller.tenant, parts, request, "image_edit")
 
 
