@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -65,6 +65,17 @@ class Text:
     text: str
     windows: int
     styles: tuple[tuple[str, float], ...]
+    emphasis: tuple[tuple[int, int, float], ...] = ()
+
+    @property
+    def plain(self) -> "Text":
+        """With nothing louder than the rest."""
+        return replace(self, emphasis=())
+
+    @property
+    def silence(self) -> "Text":
+        """As much of nothing."""
+        return replace(self, text="", emphasis=())
 
 
 class Conditioner:
@@ -109,7 +120,11 @@ class Conditioner:
         """The prompt and, where guidance is on, the negative prompt, with their windows."""
         texts = [plan.prompt] if plan.guidance_scale == 1 else [plan.prompt, plan.negative_prompt]
         windows = max(self._tokenizer.windows_needed(text) for text in texts)
-        return [Text(text, windows, () if mix is None else mix.heard) for text in texts]
+        heard = () if mix is None else mix.heard
+        return [
+            Text(text, windows, heard, _emphasis(plan, negative=bool(side)))
+            for side, text in enumerate(texts)
+        ]
 
     def _negative(self, words: Words, plan: RenderPlan) -> Words:
         """Zeros for an empty negative prompt where the model was trained so (SDXL's was)."""
@@ -121,10 +136,21 @@ class Conditioner:
         self, texts: list[Text], by_styles: Mapping[tuple[tuple[str, float], ...], Mix | None]
     ) -> dict[Text, Words]:
         known = {text: kept for text in texts if (kept := self._cache.get(text)) is not None}
-        unknown = [text for text in texts if text not in known]
+        unknown = [text for text in texts if text not in known and not text.emphasis]
         fresh = self._encode_now(unknown, by_styles) if unknown else {}
+        known |= fresh
+        if emphasised := [text for text in texts if text not in known]:
+            beside = [one for text in emphasised for one in (text.plain, text.silence)]
+            parts = self._encode(list(dict.fromkeys(beside)), by_styles)
+            fresh |= {text: self._louder(text, parts) for text in emphasised}
         self._cache.keep(fresh)
         return known | fresh
+
+    def _louder(self, text: Text, parts: Mapping[Text, Words]) -> Words:
+        """Each token's states at its weight on the line from silence through what was said."""
+        said, silence = parts[text.plain], parts[text.silence]
+        loud = self._tokenizer.loudness(text.text, text.windows, text.emphasis)[:, None]
+        return Words(said.states + (loud - 1) * (said.states - silence.states), said.pooled)
 
     def _encode_now(
         self, texts: list[Text], by_styles: Mapping[tuple[tuple[str, float], ...], Mix | None]
@@ -148,6 +174,11 @@ class Conditioner:
                 strict=True,
             )
         }
+
+
+def _emphasis(plan: RenderPlan, negative: bool) -> tuple[tuple[int, int, float], ...]:
+    of_side = [one for one in plan.emphasis if one.negative == negative and one.weight != 1]
+    return tuple((one.start, one.end, one.weight) for one in of_side)
 
 
 def _joined(windows: Sequence[PromptWindows]) -> dict[str, NDArray[Any]]:

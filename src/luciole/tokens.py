@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from tokenizers import Tokenizer
 
 from luciole.bundle import Bundle, TextEncoding
-from luciole.domain import BundleError
+from luciole.domain import BundleError, InvalidRequest
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,25 @@ class PromptTokenizer:
             [start for start, _ in tokenizer.encode(prompt, add_special_tokens=False).offsets]
             for tokenizer in self._tokenizers
         ]
+
+    def loudness(
+        self, prompt: str, count: int, emphasis: Sequence[tuple[int, int, float]]
+    ) -> Float32[np.ndarray, " token"]:
+        """The weight of every place of `count` windows, 1 where nothing is said of it.
+
+        A token is as loud as the letter at which it begins. InvalidRequest where the encoders cut
+        the prompt into different tokens.
+        """
+        places, others = self.places(prompt)
+        if places != others:
+            raise InvalidRequest("emphasis", "the encoders of this model cut words differently")
+        loud = np.ones(count * self._window, np.float32)
+        for token, letter in enumerate(places):
+            window, place = divmod(token, self.room)
+            for start, end, weight in emphasis:
+                if start <= letter < end:
+                    loud[window * self._window + 1 + place] *= np.float32(weight)
+        return loud
 
     def windows(self, prompt: str, count: int | None = None) -> PromptWindows:
         """The prompt's ids, padded with empty windows up to `count`; nothing is ever cut."""

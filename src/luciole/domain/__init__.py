@@ -24,7 +24,7 @@ from luciole.domain.guides import (
     Start,
 )
 from luciole.domain.plan import RenderPlan, plans
-from luciole.domain.request import GenerationRequest, SolverName, StyleStrategy, StyleUse
+from luciole.domain.request import Emphasis, GenerationRequest, SolverName, StyleStrategy, StyleUse
 
 __all__ = [
     "AnchorUse",
@@ -34,6 +34,7 @@ __all__ = [
     "ControlKind",
     "ControlUse",
     "DeadlineExceeded",
+    "Emphasis",
     "EngineBadOutput",
     "EngineError",
     "GenerationRequest",

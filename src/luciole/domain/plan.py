@@ -2,14 +2,12 @@
 
 from pydantic import Field
 
-from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Styled, Words
+from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Wish
 
 
-class RenderPlan(Styled):
+class RenderPlan(Wish):
     """All that a pipeline needs to draw one picture again, byte for byte, on the same machine."""
 
-    prompt: Words
-    negative_prompt: Words = ""
     width: int = Field(ge=1, le=8192)
     height: int = Field(ge=1, le=8192)
     steps: int = Field(ge=1, le=200)

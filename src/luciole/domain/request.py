@@ -59,9 +59,24 @@ class StyleStrategy(StrEnum):
 Styles = Annotated[tuple[StyleUse, ...], Field(max_length=8)]
 
 
-class Styled(Guides):
-    """Which styles a picture has, and how they come together."""
+class Emphasis(BaseModel):
+    """Letters `start` to `end` of the prompt, or of the negative one, said so much louder."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int = Field(ge=0, lt=MAX_PROMPT_CHARACTERS)
+    end: int = Field(ge=1, le=MAX_PROMPT_CHARACTERS)
+    weight: float = Field(ge=-10.0, le=10.0, allow_inf_nan=False)
+    """1 is as it stands there, 0 as if it were not there."""
+    negative: bool = False
+
+
+class Wish(Guides):
+    """What is said of a picture: words, how loud they are, and styles."""
+
+    prompt: Words
+    negative_prompt: Words = ""
+    emphasis: Annotated[tuple[Emphasis, ...], Field(max_length=500)] = ()
     styles: Styles = ()
     style_strategy: StyleStrategy = StyleStrategy.SUM
     style_turn: int = Field(default=1, ge=1, le=200)
@@ -74,6 +89,14 @@ class Styled(Guides):
             raise ValueError("style_strategy: regional and masks of styles need each other")
         return self
 
+    @model_validator(mode="after")
+    def _emphasis_lies_on_words(self) -> Self:
+        for one in self.emphasis:
+            text = self.negative_prompt if one.negative else self.prompt
+            if not one.start < one.end <= len(text):
+                raise ValueError(f"emphasis: {one.start} to {one.end} lies outside of the text")
+        return self
+
     @property
     def pictures(self) -> tuple[str, ...]:
         """Names of all pictures that are needed, each once."""
@@ -81,11 +104,9 @@ class Styled(Guides):
         return tuple(dict.fromkeys((*super().pictures, *masks)))
 
 
-class GenerationRequest(Styled):
+class GenerationRequest(Wish):
     """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
 
-    prompt: Words
-    negative_prompt: Words = ""
     width: int = Field(default=128, ge=1, le=8192)
     height: int = Field(default=128, ge=1, le=8192)
     steps: int = Field(default=20, ge=1, le=200)
