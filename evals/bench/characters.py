@@ -27,7 +27,8 @@ FAMILY = 50
 SPREAD = 0.6
 """Of a family, relative to the spread of the centres."""
 DECAY = 0.35
-"""The i-th direction's deviation falls as i to the power of minus this."""
+"""The i-th direction's deviation falls as i to the power of minus this: about 160 of 768 directions
+matter. Harder than real embeddings; those of pocket's image encoder have about 15 of 256."""
 CHANGED = 0.1
 """The power of a question that is not the stored vector's."""
 CHUNK = 50_000
