@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import HTTPConnection
 
+from luciole.domain import Emphasis, InvalidRequest, StyleUse
 from luciole.domain.request import Seed, Words
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.orchestration.prompts.changes import Expander
 from serving.orchestration.prompts.engine import Proposal
-from serving.orchestration.prompts.reading import Syntax, Template, write
+from serving.orchestration.prompts.reading import Syntax, Template, emphasis, write
 from serving.orchestration.prompts.tree import Prompt, Slot
 from serving.orchestration.prompts.vocabulary import Untaught
 from serving.orchestration.prompts.windows import Windows
@@ -18,6 +19,8 @@ from serving.orchestration.prompts.words import Triggers
 from serving.orchestration.wording import Wording
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+MOST_STYLE = 2.0
+"""As loud as a style can be in a plan."""
 router = APIRouter(prefix="/v1/prompts", tags=["prompts"])
 
 
@@ -69,7 +72,10 @@ class Parsed(BaseModel):
     tree: Prompt
     prompt: str
     negative_prompt: str
-    """Both as plain words, wildcards drawn, weights left out."""
+    """Both as plain words, wildcards drawn; with `emphasis` they are what a plan takes."""
+    emphasis: list[Emphasis]
+    styles: list[StyleUse]
+    """Those that were named among the words."""
     windows: Windows
     negative_windows: Windows
     untaught: list[Untaught] | None
@@ -83,10 +89,21 @@ class Parsed(BaseModel):
             tree=tree,
             prompt=wanted,
             negative_prompt=unwanted,
+            emphasis=[*emphasis(tree.wanted), *emphasis(tree.negatives, negative=True)],
+            styles=_uses(tree),
             windows=Windows.of(wanted, wording.tokenizer),
             negative_windows=Windows.of(unwanted, wording.tokenizer),
             untaught=wording.engine.untaught(tree, triggers),
         )
+
+
+def _uses(tree: Prompt) -> list[StyleUse]:
+    """InvalidRequest for a weight that no plan takes."""
+    for style in tree.styles:
+        if abs(style.weight) > MOST_STYLE:
+            words = f"asks for {style.name!r} {style.weight:g} times; the most is {MOST_STYLE:g}"
+            raise InvalidRequest("prompt", words)
+    return [StyleUse(name=style.name, weight=style.weight) for style in tree.styles]
 
 
 class Expanded(Parsed):

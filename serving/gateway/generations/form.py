@@ -7,7 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from luciole.bundle import Manifest
-from luciole.domain import GenerationRequest, InvalidRequest, RenderPlan, SolverName, plans
+from luciole.domain import (
+    Emphasis,
+    GenerationRequest,
+    InvalidRequest,
+    RenderPlan,
+    SolverName,
+    plans,
+)
 from luciole.domain.guides import (
     MOST_CONTROLS,
     MOST_IDENTITIES,
@@ -63,6 +70,7 @@ class GenerateForm(Form):
     custom_model_id: str | None = Field(default=None, max_length=200)
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance_scale: Guidance | None = None
+    emphasis: Annotated[tuple[Emphasis, ...], Field(max_length=500)] = ()
     solver: SolverName | None = None
     project: Project | None = None
 
@@ -88,6 +96,7 @@ def planned(form: GenerateForm, manifest: Manifest) -> list[RenderPlan]:
         "height": size.height,
         "steps": form.steps,
         "guidance_scale": form.guidance_scale,
+        "emphasis": form.emphasis,
         "solver": form.solver,
         "seed": first,
         "count": len(seeds),

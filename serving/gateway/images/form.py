@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from luciole.bundle import Manifest, Sizes
 from luciole.domain import (
+    Emphasis,
     GenerationRequest,
     InvalidRequest,
     RenderPlan,
@@ -61,6 +62,7 @@ class ImagesRequest(BaseModel):
     styles: Styles | None = None
     style_strategy: StyleStrategy | None = None
     style_turn: Annotated[int, Field(ge=1, le=200)] | None = None
+    emphasis: Annotated[tuple[Emphasis, ...], Field(max_length=500)] | None = None
 
     @property
     def form(self) -> PictureFormat:
@@ -129,6 +131,7 @@ def _request(
         "styles": asked.styles,
         "style_strategy": asked.style_strategy,
         "style_turn": asked.style_turn,
+        "emphasis": asked.emphasis,
         "count": asked.n,
     }
     given = {name: value for name, value in chosen.items() if value is not None}

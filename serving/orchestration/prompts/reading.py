@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from luciole.domain import InvalidRequest
+from luciole.domain import Emphasis, InvalidRequest
 from serving.orchestration.prompts import a1111, compel
 from serving.orchestration.prompts.choices import Draw, Lists, insert
 from serving.orchestration.prompts.choices import read as read_choices
@@ -119,6 +119,20 @@ def write(side: Side, syntax: Syntax, styles: Iterable[StyleToken] = ()) -> str:
     if loud is not None:
         raise InvalidRequest("syntax", f"plain cannot say how loud {loud!r} is; take a1111")
     return side.text
+
+
+def emphasis(side: Side, negative: bool = False) -> list[Emphasis]:
+    """The weights of a side as a plan takes them beside the side's plain text."""
+    found, at = [], 0
+    for phrase in side.phrases:
+        at += len(phrase.before)
+        for piece in phrase.pieces:
+            end = at + len(piece.text)
+            if piece.weight != 1 and piece.text:
+                told = Emphasis(start=at, end=end, weight=piece.weight, negative=negative)
+                found.append(told)
+            at = end
+    return found
 
 
 def _weighed(side: Side) -> Iterator[tuple[str, float]]:

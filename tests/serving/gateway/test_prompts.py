@@ -114,7 +114,10 @@ def test_a_prompt_is_parsed_with_its_weights_its_windows_and_what_nobody_taught(
     again = post(address, "prompts/parse", prompt=typed, seed=3).json()
     assert found == again
     assert found["prompt"] in {f"a woman in rain, {colour} coat" for colour in ("red", "blue")}
-    assert found["tree"]["styles"][0]["name"] == "ink"
+    assert found["styles"] == [{"name": "ink", "weight": 0.8, "mask": None}]
+    [loud] = found["emphasis"]
+    assert found["prompt"][loud["start"] : loud["end"]] == "rain"
+    assert (loud["weight"], loud["negative"]) == (1.3, False)
     [woman] = found["untaught"]
     assert (woman["text"], woman["nearest"]) == ("woman", "girl")
     assert typed[woman["origin"]["start"] : woman["origin"]["end"]] == "woman"
@@ -139,6 +142,7 @@ def test_styles_bring_their_triggers(address: str) -> None:
         ({"prompt": "a girl", "refuse": ["storyboard/x"]}, 400, ("refuse", "invalid_request")),
         ({"prompt": "a girl", "styles": ["sepia"]}, 400, ("styles", "invalid_request")),
         ({"prompt": "[a:b:0.5]"}, 400, ("prompt", "invalid_request")),
+        ({"prompt": "a girl <lora:ink:3>"}, 400, ("prompt", "invalid_request")),
         ({"prompt": "(rain:1.3)", "write": "plain"}, 400, ("syntax", "invalid_request")),
         ({"prompt": "a girl", "surprise": 1}, 400, ("surprise", "invalid_request")),
     ],
