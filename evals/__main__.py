@@ -22,6 +22,7 @@ from rich.console import Console
 
 from evals.card import CARD, card
 from evals.checkpoint import parse_all
+from evals.cost import Cost
 from evals.errors import EvaluationError
 from evals.gate import Gate, Verdict
 from evals.parity import Parity, as_json, tables
@@ -63,6 +64,7 @@ def plan_of(config: DictConfig) -> Plan:
         cache=Path(config.cache),
         confidence=config.confidence,
         gate=None if config.gate is None else Gate.parse(_plain(config.gate)),
+        cost=None if config.cost is None else Cost(config.cost),
     )
 
 

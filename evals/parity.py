@@ -94,12 +94,7 @@ def random_input(
     tensor: TensorSpec, bundle: Bundle, sizes: Mapping[str, int], seed: int
 ) -> NDArray[Any]:
     """As the graph may be given in earnest: low token ids, places of an empty bank, timesteps."""
-    manifest = bundle.manifest
-    side = manifest.sizes.default // manifest.latent_stride
-    pixels = {"picture_height", "picture_width"}
-    usual = {"tokens": manifest.prompt.window, "height": side, "width": side}
-    usual |= dict.fromkeys(pixels, manifest.sizes.default)
-    shape = [usual.get(a, sizes.get(a, 2)) if isinstance(a, str) else a for a in tensor.shape]
+    shape = [_length(axis, bundle, sizes) for axis in tensor.shape]
     chance = np.random.default_rng(seed)
     if tensor.name.endswith("_slot"):
         return np.zeros(shape, tensor.dtype)
@@ -110,6 +105,18 @@ def random_input(
     return (noise if limit is None else np.clip(np.abs(noise) * limit, 0, limit)).astype(
         tensor.dtype
     )
+
+
+def _length(axis: int | str, bundle: Bundle, sizes: Mapping[str, int]) -> int:
+    """Of the model's own size; `height/2` is half of `height`, what has no size of its own is 2."""
+    if isinstance(axis, int):
+        return axis
+    manifest = bundle.manifest
+    side = manifest.sizes.default // manifest.latent_stride
+    usual = {"tokens": manifest.prompt.window, "height": side, "width": side, **sizes}
+    usual |= dict.fromkeys(("picture_height", "picture_width"), manifest.sizes.default)
+    name, _, part = axis.partition("/")
+    return usual.get(name, 2) // int(part or 1)
 
 
 def relative_error(found: NDArray[Any], reference: NDArray[Any]) -> float:

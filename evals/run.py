@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evals.cache import RenderCache
 from evals.checkpoint import Checkpoint
 from evals.compare import Measured, Row, rows
+from evals.cost import METRICS as COST
+from evals.cost import Cost
 from evals.errors import EvaluationError
 from evals.gate import Finding, Gate, Verdict, verdict
 from evals.metric import Metric, checked
@@ -31,10 +33,11 @@ class Plan:
     cache: Path
     confidence: float
     gate: Gate | None = None
+    cost: Cost | None = None
 
     def check(self) -> None:
         """EvaluationError, before a model is opened, names what cannot be measured."""
-        if not self.tasks:
+        if not self.tasks and self.cost is None:
             raise EvaluationError("tasks", "this suite is empty; name at least one task")
         if not 0.5 < self.confidence < 1:
             raise EvaluationError("confidence", f"{self.confidence} is not between 0.5 and 1")
@@ -48,7 +51,8 @@ class Plan:
     @property
     def metrics(self) -> list[Metric]:
         """Of all tasks."""
-        return [metric for task in self.tasks.values() for metric in task.metrics]
+        found = [metric for task in self.tasks.values() for metric in task.metrics]
+        return [*found, *(COST if self.cost is not None else ())]
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ def evaluate(plan: Plan) -> Outcome:
         for name, task in plan.tasks.items():
             answers[name] = _drawn(name, task, painters, plan, size, bar)
             measured += _scored(name, task, answers[name], bar)
+        if plan.cost is not None:
+            measured += _spent(plan, painters, bar)
     return Outcome(
         measured,
         rows(measured, plan.confidence),
@@ -134,6 +140,16 @@ def _scored(name: str, task: Task, answers: Answers, bar: Progress) -> list[Meas
         )
         for metric in task.metrics
     ]
+
+
+def _spent(plan: Plan, painters: Sequence[Painter], bar: Progress) -> list[Measured]:
+    """Of the checkpoints that draw."""
+    drawing = {one.name for one in painters if one.architecture is not None}
+    waiting = bar.add_task("cost: one by one", total=None)
+    asked = [one for one in plan.checkpoints if one.name in drawing]
+    found = plan.cost.measure(asked, plan.settings, plan.seed) if plan.cost else []
+    bar.remove_task(waiting)
+    return found
 
 
 def _size(painters: Sequence[Painter], settings: Settings) -> int:

@@ -56,7 +56,8 @@ def _summary(plan: Plan, outcome: Outcome) -> str:
         return f'<h2 class="{name}">Gate: {SAID[outcome.verdict]}</h2><ul>{said}</ul>'
     lines = []
     for name in [one.name for one in plan.checkpoints[1:]]:
-        sure = [(row, better(row.metric, row.differences[name])) for row in outcome.rows]
+        known = [row for row in outcome.rows if name in row.differences]
+        sure = [(row, better(row.metric, row.differences[name])) for row in known]
         for word, which in (("better", True), ("worse", False)):
             found = [row.metric.name for row, one in sure if one is which]
             told_names = escape(", ".join(found)) or "nothing"
@@ -78,18 +79,21 @@ def _table(rows: Sequence[Row]) -> str:
     base = next(iter(first.estimates))
     heads = ["metric", *first.estimates, *(f"{name} less {base}" for name in first.differences)]
     heads += ["real renders", "prompts", "prompts for a difference that matters", "defined by"]
-    body = "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in rows)
+    names = list(first.estimates)
+    body = "".join(f"<tr>{''.join(_cells(row, names))}</tr>" for row in rows)
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _cells(row: Row) -> list[str]:
-    metric = row.metric
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
+    metric, found, changes = row.metric, row.estimates, row.differences
     cells = [f"<td>{escape(metric.name)} {'↑' if metric.better == 'higher' else '↓'}</td>"]
-    cells += [f"<td>{escape(told(metric, one))}</td>" for one in row.estimates.values()]
-    for one in row.differences.values():
-        word = {True: "better", False: "worse", None: ""}[better(metric, one)]
-        cells.append(f'<td class="{word}">{escape(changed(metric, one))}</td>')
+    cells += [f"<td>{escape(told(metric, found[n])) if n in found else ''}</td>" for n in names]
+    for name in names[1:]:
+        sure = better(metric, changes[name]) if name in changes else None
+        word = {True: "better", False: "worse", None: ""}[sure]
+        text = escape(changed(metric, changes[name])) if name in changes else ""
+        cells.append(f'<td class="{word}">{text}</td>')
     cells.append(f"<td>{'' if row.ceiling is None else escape(told(metric, row.ceiling))}</td>")
     needed = [f"{one.needed:,.0f}" for one in row.differences.values()]
     step = metric.shown(metric.matters)

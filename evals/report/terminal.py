@@ -1,5 +1,7 @@
 """One screen: values, differences and the gate."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -43,19 +45,21 @@ def table(outcome: Outcome) -> Table:
     if any(row.ceiling for row in outcome.rows):
         shown.add_column("real", justify="right", no_wrap=True)
     shown.add_column("n", justify="right", no_wrap=True)
+    ceilings = any(row.ceiling for row in outcome.rows)
     for row in outcome.rows:
-        shown.add_row(*_cells(row, any(one.ceiling for one in outcome.rows)))
+        shown.add_row(*_cells(row, names, ceilings))
     return shown
 
 
-def _cells(row: Row, ceilings: bool) -> list[str]:
-    arrow = "↑" if row.metric.better == "higher" else "↓"
-    cells = [f"{row.metric.name} {arrow}"]
-    metric, alone = row.metric, not row.differences
-    cells += [
-        told(metric, one) if alone else metric.shown(one.value) for one in row.estimates.values()
-    ]
-    cells += [_changed(row.metric, one) for one in row.differences.values()]
+def _cells(row: Row, names: Sequence[str], ceilings: bool) -> list[str]:
+    """Empty where a checkpoint was not measured, as one that draws nothing costs nothing."""
+    metric, found, changes = row.metric, row.estimates, row.differences
+    cells = [f"{metric.name} {'↑' if metric.better == 'higher' else '↓'}"]
+    if len(names) == 1:
+        cells.append(told(metric, found[names[0]]))
+    else:
+        cells += [metric.shown(found[n].value) if n in found else "" for n in names]
+    cells += [_changed(metric, changes[n]) if n in changes else "" for n in names[1:]]
     if ceilings:
         cells.append("" if row.ceiling is None else row.metric.shown(row.ceiling.value))
     return [*cells, f"{row.count}"]

@@ -1,5 +1,6 @@
 """One model through several engines: how far apart, and who is told."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,11 @@ LONG = ", ".join(["red hair", "walking in rain", "a girl in a park"] * 6)
 
 
 def test_torch_and_onnx_draw_the_same_even_from_long_prompts(
-    tiny_folder: Path, tiny_bundle: Bundle
+    tiny_folder: Path, guided_bundle: Bundle
 ) -> None:
     ours, theirs = (
         painter_of(Checkpoint("one", str(path)), SETTINGS)
-        for path in (tiny_folder, tiny_bundle.path)
+        for path in (tiny_folder, guided_bundle.path)
     )
     refuse_mixed([ours, theirs])
     samples = [Sample(LONG, 1), Sample("rain", 2)]
@@ -34,10 +35,10 @@ def test_torch_and_onnx_draw_the_same_even_from_long_prompts(
     theirs.close()
 
 
-def test_a_style_of_a_bundle_is_mixed_by_name(tiny_bundle: Bundle) -> None:
-    styled = Checkpoint.parse(f"one={tiny_bundle.path}+style:ink@0.5+style:neon")
+def test_a_style_of_a_bundle_is_mixed_by_name(guided_bundle: Bundle) -> None:
+    styled = Checkpoint.parse(f"one={guided_bundle.path}+style:ink@0.5+style:neon")
     painter = painter_of(styled, SETTINGS)
-    plain = painter_of(Checkpoint("two", str(tiny_bundle.path)), SETTINGS)
+    plain = painter_of(Checkpoint("two", str(guided_bundle.path)), SETTINGS)
     asked = Sample("rain", 3)
     both, ink, none = painter.draw(
         [asked, replace(asked, styles=(("ink", 1.0), ("unknown", 1.0))), replace(asked, styles=())]
@@ -50,6 +51,27 @@ def test_a_style_of_a_bundle_is_mixed_by_name(tiny_bundle: Bundle) -> None:
     plain.close()
 
 
+def test_a_bundles_own_adapters_look_at_what_torch_looks_at(
+    tiny_folder: Path, guided_bundle: Bundle, tmp_path: Path
+) -> None:
+    made = guided_bundle.path.parent
+    shutil.copytree(made / "identity", tmp_path / "identity")
+    shutil.copytree(made / "eye", tmp_path / "image_encoder")
+    in_torch = f"a={tiny_folder}+identity:{tmp_path / 'identity'}@0.7+pose:{made / 'pose'}@0.9"
+    exported = f"b={guided_bundle.path}+identity:own@0.7+pose:own@0.9"
+    ours, theirs = (painter_of(Checkpoint.parse(one), SETTINGS) for one in (in_torch, exported))
+    colours = np.random.default_rng(1).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
+    shown = Sample("rain", 4, reference=colours[0], controls={"pose": colours[1]})
+    for a, b in zip(ours.draw([shown]), theirs.draw([shown]), strict=True):
+        assert np.abs(a.astype(int) - b).mean() < 1
+    alone = painter_of(Checkpoint("c", str(guided_bundle.path)), SETTINGS)
+    drawn, plain = theirs.draw([shown])[0], alone.draw([shown])[0]
+    assert np.abs(drawn.astype(int) - plain).mean() > 2
+    assert "identities" not in alone.recipe(shown)["plan"]
+    theirs.close()
+    alone.close()
+
+
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
@@ -58,13 +80,15 @@ def test_a_style_of_a_bundle_is_mixed_by_name(tiny_bundle: Bundle) -> None:
         ("+identity:elsewhere", "write identity:own"),
     ],
 )
-def test_what_a_bundle_has_not_is_refused(tiny_bundle: Bundle, parts: str, told: str) -> None:
+def test_what_a_bundle_has_not_is_refused(guided_bundle: Bundle, parts: str, told: str) -> None:
     with pytest.raises(EvaluationError, match=told):
-        painter_of(Checkpoint.parse(f"one={tiny_bundle.path}{parts}"), SETTINGS)
+        painter_of(Checkpoint.parse(f"one={guided_bundle.path}{parts}"), SETTINGS)
 
 
-def test_parity_is_measured_from_graphs_to_pictures(tiny_folder: Path, tiny_bundle: Bundle) -> None:
-    asked = Parity(str(tiny_bundle.path), str(tiny_folder), None, prompts=1)
+def test_parity_is_measured_from_graphs_to_pictures(
+    tiny_folder: Path, guided_bundle: Bundle
+) -> None:
+    asked = Parity(str(guided_bundle.path), str(tiny_folder), None, prompts=1)
     graphs, drawn = asked.measure(SETTINGS, seed=0)
     assert {one.graph for one in graphs} >= {"text_encoder", "denoiser", "vae_decoder"}
     assert max(one.relative_error for one in graphs) < 1e-4
@@ -74,17 +98,19 @@ def test_parity_is_measured_from_graphs_to_pictures(tiny_folder: Path, tiny_bund
     assert not replace(asked, tolerance=0.0).kept(graphs, drawn)
 
 
-def test_a_folder_that_the_bundle_is_not_of_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_folder_that_the_bundle_is_not_of_is_refused(
+    guided_bundle: Bundle, tmp_path: Path
+) -> None:
     (tmp_path / "other.txt").write_text("other")
     with pytest.raises(EvaluationError, match="is not what the bundle was exported from"):
-        Parity(str(tiny_bundle.path), str(tmp_path), None, 1).measure(SETTINGS, seed=0)
+        Parity(str(guided_bundle.path), str(tmp_path), None, 1).measure(SETTINGS, seed=0)
 
 
-def test_an_engine_agrees_with_itself_on_every_graph(tiny_bundle: Bundle) -> None:
-    engine = OnnxEngine(tiny_bundle, threads=1)
-    found = between(tiny_bundle, engine, engine, "onnx, onnx")
+def test_an_engine_agrees_with_itself_on_every_graph(guided_bundle: Bundle) -> None:
+    engine = OnnxEngine(guided_bundle, threads=1)
+    found = between(guided_bundle, engine, engine, "onnx, onnx")
     engine.close()
-    assert {one.graph for one in found} == set(tiny_bundle.manifest.graphs)
+    assert {one.graph for one in found} == set(guided_bundle.manifest.graphs)
     assert all(one.relative_error == 0 for one in found)
 
 
