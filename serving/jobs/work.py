@@ -1,7 +1,7 @@
 """What can be asked of the workers: a kind of job says what its frames are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
@@ -10,7 +10,7 @@ from luciole.domain import RenderPlan
 
 Params = dict[str, Any]
 """What a job needs to be drawn, as JSON; nothing else is kept of the request."""
-RENDER = "render"
+RENDER, STORYBOARD = "render", "storyboard"
 _PLANS = TypeAdapter(list[RenderPlan])
 
 
@@ -36,6 +36,19 @@ class Render:
     def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
         """The plan as it was accepted."""
         return RenderPlan.model_validate(params["plans"][k])
+
+
+class Chain:
+    """Frames that look at earlier ones, which their plans name by keys until they are drawn."""
+
+    def total(self, params: Params) -> int:
+        """As many as there are plans."""
+        return len(params["plans"])
+
+    def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
+        """The plan as it was accepted, with pictures in the place of keys."""
+        pictures = dict(zip(params["keys"], drawn, strict=False))
+        return RenderPlan.model_validate(_named(params["plans"][k], pictures))
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,22 @@ def render(tenant: str, plans: Sequence[RenderPlan], **more: Any) -> NewJob:
         cost=sum(units(plan) for plan in plans),
         **more,
     )
+
+
+def chain(tenant: str, frames: Sequence[tuple[str, RenderPlan]], **more: Any) -> NewJob:
+    """A job that draws (key, plan) in this order; each plan may look at frames before it."""
+    new = render(tenant, [plan for _, plan in frames], **more)
+    params = new.params | {"keys": [key for key, _ in frames]}
+    return replace(new, kind=STORYBOARD, params=params)
+
+
+def _named(said: Any, pictures: Mapping[str, str]) -> Any:
+    """A JSON document with every key of a frame replaced by the name of its picture."""
+    if isinstance(said, dict):
+        return {name: _named(value, pictures) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_named(value, pictures) for value in said]
+    return pictures.get(said, said) if isinstance(said, str) else said
 
 
 def units(plan: RenderPlan) -> float:

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from luciole.domain import RenderPlan
+from luciole.domain import LatentReference, RenderPlan
 from luciole.domain.job import JobState
+from serving.jobs.work import chain
 from serving.storage.objects import open_objects
 from serving.storage.tables import (
     AssetRefRow,
@@ -162,3 +163,17 @@ def test_plans_survive_the_way_through_the_tables(staffed: Site) -> None:
     staffed.ended(job)
     [row] = [row for row in staffed.rows(JobFrameRow) if row.job == job]
     assert RenderPlan.model_validate(row.plan) == given
+
+
+def test_a_frame_of_a_storyboard_is_drawn_after_the_one_it_looks_at_and_from_its_picture(
+    staffed: Site,
+) -> None:
+    keys = ["a" * 64, "b" * 64]
+    pull = LatentReference(picture=keys[0], strength=0.5, begin=0, end=1)
+    second = plan(21).model_copy(update={"reference": pull})
+    new = chain("ada", [(keys[0], plan(20)), (keys[1], second)])
+    job = staffed.accept(new).job
+    assert staffed.ended(job.id).state == JobState.SUCCEEDED
+    first, last = staffed.run(lambda jobs: jobs.frames("ada", job.id))
+    assert last.plan.reference is not None
+    assert last.plan.reference.picture == first.sha256
