@@ -132,7 +132,7 @@ class Neighbours:
                 made._trained_at = header["trained_at"]
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, RuntimeError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, EOFError, BadZipFile) as error:
             raise IndexDamaged(file.name, "cannot be read; it is made again") from error
         return made, header["facts"]
 

@@ -14,10 +14,10 @@ DIMENSION = 24
 
 
 def clustered(count: int, seed: int = 0) -> Directions:
-    """Families of five around common centres."""
+    """Families of twenty around common centres."""
     chance = np.random.default_rng(seed)
-    centres = chance.standard_normal((-(-count // 5), DIMENSION))
-    rows = centres.repeat(5, 0)[:count] + 0.3 * chance.standard_normal((count, DIMENSION))
+    centres = chance.standard_normal((-(-count // 20), DIMENSION))
+    rows = centres.repeat(20, 0)[:count] + 0.3 * chance.standard_normal((count, DIMENSION))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
