@@ -13,7 +13,7 @@ DIGITS = 4
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _TOKEN = re.compile(
     rf"""\\(?P<escaped>.)
-    | <(?:lora|lyco):(?P<style>[^:<>]{1,100})(?::(?P<strength>{_NUMBER}))?>
+    | <(?:lora|lyco):(?P<style>[^:<>]{{1,100}})(?::(?P<strength>{_NUMBER}))?>
     | (?P<unknown><(?:lora|lyco|hypernet):[^<>]*>)
     | \b(?P<order>BREAK|AND)\b
     | (?P<open>[(\[])

@@ -67,7 +67,7 @@ def test_no_disguise_helps(text: str) -> None:
     assert refused(f"a woman, {text}, on a beach") == "sexual"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     word=st.sampled_from(RULES.categories["violence"].words),
     weight=st.sampled_from(["", "+", ":1.3"]),

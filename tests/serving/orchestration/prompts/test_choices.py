@@ -74,7 +74,7 @@ def templates(parts: st.SearchStrategy[Part]) -> st.SearchStrategy[Template]:
 TEMPLATES = templates(st.recursive(TEXTS | CARDS, choices, max_leaves=8))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(TEMPLATES)
 def test_what_is_written_is_read_back(template: Template) -> None:
     assert bare(read(typed(write(template)))) == bare(template)

@@ -57,7 +57,7 @@ def test_the_last_phrase_of_these_speaks_of(text: str, slot: str) -> None:
     assert slots(text)[-1][1] == slot
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(WORDS, max_size=10).map(" ".join))
 def test_the_phrases_hold_every_letter(text: str) -> None:
     assert READER.read(text, syntax=Syntax.PLAIN).wanted.text == text
@@ -71,7 +71,7 @@ def without_places(side: Side) -> list[tuple[str, str, list[tuple[str, float]]]]
 
 
 @pytest.mark.parametrize("syntax", [Syntax.A1111, Syntax.COMPEL])
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(text=st.lists(st.tuples(WORDS, st.sampled_from([1, 1, 0.5, 1.3])), max_size=8))
 def test_a_weighed_tree_is_read_back(syntax: Syntax, text: list[tuple[str, float]]) -> None:
     spoken = " ".join(word if weight == 1 else f"({word}:{weight})" for word, weight in text)

@@ -19,7 +19,7 @@ READER = Reader(Lexicon.shipped(), {})
 
 
 def test_the_list_of_pocket_is_the_words_of_its_captions() -> None:
-    scenes = (storyworld.sample_scene(seed) for seed in range(2500))
+    scenes = (storyworld.sample_scene(seed) for seed in range(1500))
     captions = (
         words for seed, one in enumerate(scenes) for words in storyworld.captions(one, seed)
     )

@@ -72,19 +72,19 @@ def test_compel_weights_are_those_of_compel(text: str, runs: list[tuple[str, flo
     assert compel_runs(text) == runs
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(RUNS)
 def test_what_a1111_writes_it_reads_back(runs: list[tuple[str, float]]) -> None:
     assert a1111_runs(a1111.write(merged(runs))) == merged(runs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(RUNS)
 def test_what_compel_writes_it_reads_back(runs: list[tuple[str, float]]) -> None:
     assert compel_runs(compel.write(merged(runs))) == merged(runs)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(ANYTHING)
 def test_any_text_means_the_same_after_writing_what_was_read(text: str) -> None:
     try:
@@ -94,7 +94,7 @@ def test_any_text_means_the_same_after_writing_what_was_read(text: str) -> None:
     assert a1111_runs(a1111.write(runs)) == runs
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(ANYTHING)
 def test_any_text_means_the_same_in_the_other_syntax(text: str) -> None:
     runs = compel_runs(text)
