@@ -1,21 +1,26 @@
 """`python -m training.ship_adapters identity out/models/pocket_identity`: an adapter, in fp16.
 
 A style (`... style out/styles/ink`) is in fp16 already; its card, preview and figures come along.
+The estimator (`... estimator out/models/estimator`) goes to the evaluations, which measure controls
+with it.
 """
 
 import argparse
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from luciole.adapters.control import load_control
 from luciole.adapters.identity import IdentityAdapter
 from luciole.adapters.lora_file import read_lora, weights_hash
+from luciole.models.estimator import ConditionEstimator
 from luciole.models.folder import load_denoiser
 from training.identity import WEIGHTS
-from training.ship import SHIPPED
+from training.ship import ROOT, SHIPPED
 
+CARD, SETTINGS = "README.md", "training.yaml"
 STYLE = "pytorch_lora_weights.safetensors"
 LIMIT = 6_000_000
 """Bytes that one adapter should weigh at most; the eye of identities is beside them all."""
@@ -28,12 +33,12 @@ def ship_identity(trained: Path, denoiser: Any, to: Path) -> int:
     def write(folder: Path) -> None:
         adapter.save(folder / WEIGHTS, half=True, metadata={})
 
-    return _ship(write, to)
+    return _ship(write, trained, to)
 
 
 def ship_control(trained: Path, denoiser: Any, to: Path) -> int:
     """Of a run's folder, where it fits the denoiser; the bytes of its weights."""
-    return _ship(load_control(str(trained), denoiser).half().save_pretrained, to)
+    return _ship(load_control(str(trained), denoiser).half().save_pretrained, trained, to)
 
 
 def ship_style(trained: Path, denoiser: Any, to: Path) -> int:
@@ -41,41 +46,60 @@ def ship_style(trained: Path, denoiser: Any, to: Path) -> int:
     read_lora(trained / STYLE, {"unet": denoiser}, weights_hash(denoiser))
 
     def write(folder: Path) -> None:
-        for name in (STYLE, "README.md", "figures.json", f"{trained.name}.png"):
+        for name in (STYLE, "figures.json", f"{trained.name}.png"):
             shutil.copy(trained / name, folder / name)
 
-    return _ship(write, to)
+    return _ship(write, trained, to)
 
 
-def _ship(write: Any, to: Path) -> int:
-    """Replaces the files of these names in `to`; ValueError, and nothing done, past `LIMIT`."""
+def ship_estimator(trained: Path, denoiser: Any, to: Path) -> int:
+    """Of a run's folder; no denoiser is asked. The bytes of its weights."""
+    return _ship(ConditionEstimator.load(trained).half().save, trained, to)
+
+
+def _ship(write: Any, trained: Path, to: Path) -> int:
+    """Replaces the files of these names in `to`, and the card, which gets the weights' hashes.
+
+    ValueError, and nothing done, past `LIMIT` bytes of weights.
+    """
+    card = (trained / CARD).read_text()
     to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         write(Path(place))
-        size = sum(file.stat().st_size for file in Path(place).glob("*.safetensors"))
+        weights = sorted(Path(place).glob("*.safetensors"))
+        size = sum(file.stat().st_size for file in weights)
         if size > LIMIT:
             raise ValueError(f"{to.name}: {size:,} bytes of weights are more than {LIMIT:,}")
         for file in Path(place).iterdir():
-            shutil.copy(file, to / file.name)
+            shutil.copyfile(file, to / file.name)
+    hashes = [
+        f"{sha256((to / file.name).read_bytes()).hexdigest()}  {file.name}" for file in weights
+    ]
+    (to / CARD).write_text(f"{card}\n## Files\n\n```\n" + "\n".join(hashes) + "\n```\n")
     return size
+
+
+SHIP = {"identity": ship_identity, "style": ship_style, "estimator": ship_estimator}
+PLACES = {
+    "identity": SHIPPED.with_name("identity"),
+    "pose": SHIPPED.with_name("control_pose"),
+    "depth": SHIPPED.with_name("control_depth"),
+    "style": SHIPPED.parent / "styles" / "{name}",
+    "estimator": ROOT / "evals" / "weights" / "estimator",
+}
+"""Where each kind goes unless told otherwise."""
 
 
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.ship_adapters", description=__doc__)
-    parser.add_argument("kind", choices=("identity", "pose", "depth", "style"))
+    parser.add_argument("kind", choices=tuple(PLACES))
     parser.add_argument("trained", type=Path, help="what a run has left")
     parser.add_argument("--base", type=Path, default=SHIPPED)
     parser.add_argument("--to", type=Path, help="beside the base, by its kind")
     args = parser.parse_args()
-    places = {
-        "identity": "identity",
-        "pose": "control_pose",
-        "depth": "control_depth",
-        "style": f"styles/{args.trained.name}",
-    }
-    to = args.to or SHIPPED.parent / places[args.kind]
-    ship = {"identity": ship_identity, "style": ship_style}.get(args.kind, ship_control)
+    to = args.to or Path(str(PLACES[args.kind]).format(name=args.trained.name))
+    ship = SHIP.get(args.kind, ship_control)
     size = ship(args.trained, load_denoiser(str(args.base)), to)
     print(f"{to}: {size:,} bytes of weights")  # noqa: T201
 

@@ -1,5 +1,6 @@
 """Shipped adapters are what was trained, in half precision, and small."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def test_the_weights_are_the_same_in_fp16(
         IdentityAdapter.base(denoiser, eye).save(trained / WEIGHTS, half=False, metadata={})
     else:
         control_net(denoiser, (4, 4, 8, 8), words=False).save_pretrained(trained)
+    (trained / "README.md").write_text("# made by a command\n")
+    (trained / "training.yaml").write_text("seed: 7\n")
     to = tmp_path / "shipped"
     command = ["ship_adapters", kind, str(trained), "--base", str(tiny_folder), "--to", str(to)]
     monkeypatch.setattr(sys, "argv", command)
@@ -35,6 +38,8 @@ def test_the_weights_are_the_same_in_fp16(
     old, new = load_file(trained / name), load_file(to / name)
     assert old.keys() == new.keys()
     assert all(torch.equal(new[key], old[key].half()) for key in old)
+    digest = hashlib.sha256((to / name).read_bytes()).hexdigest()
+    assert digest in (to / "README.md").read_text()
     monkeypatch.setattr(shipping, "LIMIT", 1000)
     with pytest.raises(ValueError, match="more than 1,000"):
         shipping.main()
@@ -46,7 +51,7 @@ def test_a_style_of_another_base_is_refused(
     trained, to = tmp_path / "fog", tmp_path / "shipped"
     trained.mkdir()
     save_tiny_style(tiny_folder, trained / shipping.STYLE, "fog", rank=2, seed=1)
-    for name in ("README.md", "figures.json", "fog.png"):
+    for name in ("README.md", "training.yaml", "figures.json", "fog.png"):
         (trained / name).write_text("{}")
     denoiser = load_denoiser(str(tiny_folder))
     size = shipping.ship_style(trained, denoiser, to)
