@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from numpy.typing import NDArray
 
 from evals.bench.engine_load import goodput
@@ -207,16 +208,19 @@ def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, default=Path("out/bundle"))
+    parser.add_argument("--model", type=Path, default=shipped_model(), help="what it was made of")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
+    quiet: Any = logging  # diffusers warns of every adapter that it has not loaded yet
+    quiet.set_verbosity_error()
     one_thread: Any = torch.set_num_threads
     one_thread(1)
     bundle = Bundle.open(args.bundle)
     styles = random_styles(bundle, STYLES)
     engine = OnnxEngine(bundle, threads=1)
     load(engine, styles)
-    peers = Peers(shipped_model(), styles)
+    peers = Peers(args.model, styles)
     figures = [
         *styles_mixed(engine, peers, args.rounds),
         *one_picture(engine, peers, args.rounds, args.steps),

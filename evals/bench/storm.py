@@ -97,7 +97,7 @@ def real_parts(bundle: Path, engine: str, site: Site, port: int, heard: Heard) -
         "LUCIOLE_LOG_LEVEL": "WARNING",
         "LUCIOLE_WORKERS": "0",
         "LUCIOLE_WORKER_TRIES": "20",
-        "LUCIOLE_LEASE_SECONDS": "3",
+        "LUCIOLE_LEASE_SECONDS": "6",
         "LUCIOLE_ORPHAN_SECONDS": "20",
         "LUCIOLE_RATE_UNITS": "1000000000",
         "LUCIOLE_RATE_REQUESTS": "1000000000",

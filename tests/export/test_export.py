@@ -133,3 +133,12 @@ def test_a_failed_command_says_which_file_and_leaves_nothing(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "export failed: model_index.json: is missing" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("graph", ["text_encoder", "denoiser"])
+def test_a_call_reads_the_places_that_it_uses_and_not_the_whole_bank(
+    tiny_bundle: Bundle, graph: str
+) -> None:
+    nodes = onnx.load(tiny_bundle.graph_file(graph), load_external_data=False).graph.node
+    banks = {tensor.name for tensor in tiny_bundle.manifest.graphs[graph].resident}
+    assert [node.op_type for node in nodes if banks & set(node.input)] == ["Gather", "Gather"]

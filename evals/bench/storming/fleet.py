@@ -16,7 +16,7 @@ from typing import Literal, Protocol, Self
 import httpx
 
 Blow = Literal["kill", "freeze", "kill inside"]
-FROZEN = (0.5, 4.0)
+FROZEN = (0.5, 10.0)
 """Seconds; the longest are longer than a worker's lease in a storm."""
 
 

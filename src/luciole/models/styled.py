@@ -28,9 +28,13 @@ class StyleMix:
         weights: Float[Tensor, "n styles"],
     ) -> None:
         """Each sample's factors, one style after the other along the rank."""
-        a, b = bank_a[slots], bank_b[slots] * weights[:, :, None, None]
-        self.a = a.reshape(a.shape[0], a.shape[1] * a.shape[2], a.shape[3])
-        self.b = b.reshape(b.shape[0], b.shape[1] * b.shape[2], b.shape[3])
+        # `bank[slots]` would become a Transpose of the whole bank and a GatherND: the price of a
+        # step would grow with the bank.
+        chosen, count = slots.flatten(), slots.shape[1] * bank_a.shape[1]
+        a = bank_a.index_select(0, chosen)
+        b = bank_b.index_select(0, chosen) * weights.flatten()[:, None, None]
+        self.a = a.reshape(slots.shape[0], count, bank_a.shape[2])
+        self.b = b.reshape(slots.shape[0], count, bank_b.shape[2])
 
 
 class StyledLinear(nn.Module):
