@@ -26,8 +26,8 @@ from evals.bench.storming.verdict import Verdict, judge, settle
 
 LIBRARIES = ("dbos", "sqlalchemy", "fastapi", "obstore", "stripe")
 SECRET = "whsec_c3Rvcm1zdG9ybXN0b3Jtc3Rvcm0="  # noqa: S105 - it signs what only we read
-PATIENCE = 300.0
-"""Seconds for the work that is left when the killing is over."""
+PATIENCE = 180.0
+"""Seconds without any change, when the killing is over, before the rest is called lost."""
 
 
 @dataclass(frozen=True)

@@ -68,16 +68,26 @@ async def feeding(url: str) -> AsyncIterator[Feed]:
 
 
 async def _look(feed: Feed, url: str) -> None:
+    """Look at SQLite's own counter; a disk that is full may even keep it from being read."""
+    while True:
+        try:
+            with contextlib.closing(sqlite3.connect(make_url(url).database or "")) as connection:
+                await _count(feed, connection)
+        except sqlite3.OperationalError as error:
+            log.warning("events are not told", cause=str(error))
+        await asyncio.sleep(RECONNECT)
+
+
+async def _count(feed: Feed, connection: sqlite3.Connection) -> None:
     """`data_version` changes with every commit of another connection; reading it costs 10 us."""
-    with contextlib.closing(sqlite3.connect(make_url(url).database or "")) as connection:
-        seen, idle = None, time.monotonic()
-        while True:
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if version != seen:
-                seen, idle = version, time.monotonic()
-                feed.tell()
-            quiet = not feed.watched and time.monotonic() - idle > 1
-            await asyncio.sleep(5 * LOOK if quiet else LOOK)
+    seen, idle = None, time.monotonic()
+    while True:
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != seen:
+            seen, idle = version, time.monotonic()
+            feed.tell()
+        quiet = not feed.watched and time.monotonic() - idle > 1
+        await asyncio.sleep(5 * LOOK if quiet else LOOK)
 
 
 async def _listen(feed: Feed, url: str) -> None:

@@ -40,13 +40,16 @@ def unsettled(connection: Connection) -> int:
 
 
 def settle(database: str, objects: Path, seconds: float) -> None:
-    """Wait until all is done and swept, at most `seconds`; what is left is the verdict's."""
-    engine, until = create_engine(database), time.monotonic() + seconds
+    """Wait until all is done and swept, or nothing has changed for `seconds` seconds."""
+    engine, until, before = create_engine(database), 0.0, -1
     try:
-        while time.monotonic() < until:
+        while True:
             with engine.connect() as connection:
-                if not unsettled(connection) and not _unnamed(connection, objects):
-                    return
+                left = unsettled(connection) + _unnamed(connection, objects)
+            if left != before:
+                before, until = left, time.monotonic() + seconds
+            if left == 0 or time.monotonic() > until:
+                return
             time.sleep(0.5)
     finally:
         engine.dispose()

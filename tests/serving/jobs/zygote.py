@@ -17,19 +17,21 @@ ROOT = Path(__file__).parents[3]
 
 
 class Zygote:
-    """The process that forks; it ends with the block, and those that it started do not."""
+    """The process that forks, from the first time on that it is needed.
+
+    It ends with the block, and those that it started do not.
+    """
+
+    _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._process as process:
-            assert process.stdin is not None
-            process.stdin.close()
+        if self._process is not None:
+            with self._process as process:
+                assert process.stdin is not None
+                process.stdin.close()
 
     def start(
         self, program: str, *words: str, log: Path, environment: Mapping[str, str] | None = None
@@ -45,6 +47,11 @@ class Zygote:
         return None if status == RUNNING else status
 
     def _ask(self, asked: dict[str, Any]) -> int:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
         pipe_in, pipe_out = self._process.stdin, self._process.stdout
         assert pipe_in is not None
         assert pipe_out is not None
