@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from luciole.domain import StyleStrategy
 from serving.gateway.auth.needs import Reader
 from serving.gateway.prompts import Worded
 from serving.gateway.refusals import NotFound
@@ -28,6 +29,9 @@ class BlendForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     styles: Annotated[tuple[BlendPart, ...], Field(min_length=1, max_length=8)]
+    strategy: StyleStrategy = StyleStrategy.SUM
+    turn: Annotated[int, Field(ge=1, le=200)] = 1
+    """Steps that each style acts for before the next, with `switch`."""
 
 
 @router.get("")
@@ -50,4 +54,4 @@ def preview(name: str, _: Reader, wording: Worded) -> Response:
 @router.post("/blend")
 def blended(form: BlendForm, _: Reader, wording: Worded) -> Blended:
     """Say what a plan is told, and how far the styles get in each other's way."""
-    return blend(form.styles, wording.catalogue)
+    return blend(form.styles, wording.catalogue, form.strategy, form.turn)

@@ -118,6 +118,8 @@ class Catalogue:
         return shape
 
     def _entry(self, name: str) -> _Entry:
+        if name in self._own:
+            return self._own[name]
         entries = self._entries()
         if name not in entries:
             there = ", ".join(sorted(entries)) or "none"

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from luciole.adapters.kohya_names import kohya_name
 from luciole.bundle import BankLayer, BankSpec, Bundle, GraphSpec, Manifest
-from luciole.domain import InvalidRequest
+from luciole.domain import InvalidRequest, StyleStrategy, StyleUse
 from luciole.engines.bank import Factors, Style
 from luciole.engines.styles import write_style
 from serving.orchestration.styles.blend import BlendPart, blend
@@ -307,6 +307,31 @@ def test_a_blend_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest, match=why):
         blend(tuple(BlendPart.model_validate(part) for part in parts), three)
+
+
+def test_a_blend_carries_its_strategy_into_the_plan(three: Catalogue) -> None:
+    parts = (BlendPart(name="ink"), BlendPart(name="neon", mask="0" * 64))
+    regional = blend(parts, three, StyleStrategy.REGIONAL)
+    assert [use.mask for use in regional.styles] == [None, "0" * 64]
+    assert regional.style_strategy is StyleStrategy.REGIONAL
+    with pytest.raises(InvalidRequest, match="need each other"):
+        blend(parts, three, StyleStrategy.SWITCH)
+
+
+def test_a_style_of_words_cannot_take_turns(tmp_path: Path) -> None:
+    one = STYLE[PATHS[0]]
+    name = "lora_te2_text_model_encoder_layers_0_self_attn_q_proj"
+    saved(tmp_path, "a", {f"{name}.lora_down.weight": one.down, f"{name}.lora_up.weight": one.up})
+    heard = BankSpec(name="text_encoder", rank=2, styles=4, layers=(HEARD,))
+    graphs = {
+        "denoiser": GraphSpec(file="", inputs=(), outputs=(), bank=SPEC),
+        "text_encoder": GraphSpec(file="", inputs=(), outputs=(), bank=heard),
+    }
+    manifest = Manifest.model_construct(name="tiny", graphs=graphs, styles={})
+    catalogue = Catalogue(Bundle(tmp_path, manifest), tmp_path)
+    assert blend((BlendPart(name="a"),), catalogue).styles == (StyleUse(name="a"),)
+    with pytest.raises(InvalidRequest, match="only sum can do"):
+        blend((BlendPart(name="a"),), catalogue, StyleStrategy.SWITCH)
 
 
 def test_styles_that_push_alike_or_add_up_to_much_are_pointed_out(tmp_path: Path) -> None:
