@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count as count_from
 
 from luciole.data.pairs import LOOKS, sample_pair, without_looks
@@ -34,13 +35,14 @@ class Character:
         return [without_looks(complete_tags(scene, chance)) for scene in self.asked]
 
 
-def held_out_characters(count: int, poses: int) -> list[Character]:
+@lru_cache(maxsize=4)
+def held_out_characters(count: int, poses: int) -> tuple[Character, ...]:
     """So many different ones, all of them from pairs that no adapter was trained on."""
     found: dict[tuple[str, ...], Character] = {}
     scenes = _alone()
     for seed in count_from(4096):
         if len(found) == count:
-            return list(found.values())
+            return tuple(found.values())
         reference, _ = sample_pair(seed, "held_out")
         who = tuple(getattr(reference.actors[0].identity, look) for look in SEEN)
         if who not in found:

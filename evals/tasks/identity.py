@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +68,10 @@ class Identity:
     def scores(self, samples: Sequence[Sample], pictures: Images) -> Mapping[str, Scores]:
         """The gallery is drawn anew: none of its pictures was shown to a model."""
         eye, read = load_classifier(Path(self.eye)), load_judge(Path(self.judge))(pictures)
-        size = pictures.shape[1]
-        gallery = [
-            _drawn(scene, size)
-            for character in held_out_characters(self.characters, self.poses)
-            for scene in character.gallery
-        ]
+        gallery = _gallery(self.characters, self.poses, pictures.shape[1])
         known = np.repeat(np.arange(self.characters), len(GALLERY))
         asked = np.repeat(np.arange(self.characters), self.poses)
-        alike = same_character(chances(eye, pictures), chances(eye, np.stack(gallery)))
+        alike = same_character(chances(eye, pictures), chances(eye, gallery))
         references = np.stack([s.reference for s in samples if s.reference is not None])
         found = {
             "top1": first_found(alike, asked, known),
@@ -88,6 +84,12 @@ class Identity:
             name: scores.reshape(-1, self.poses).mean(axis=1) for name, scores in found.items()
         }
         return {f"identity/{name}": scores for name, scores in means.items()}
+
+
+@lru_cache(maxsize=2)
+def _gallery(characters: int, poses: int, size: int) -> Images:
+    scenes = [scene for who in held_out_characters(characters, poses) for scene in who.gallery]
+    return np.stack([_drawn(scene, size) for scene in scenes])
 
 
 def _drawn(scene: Scene, size: int) -> Image:
