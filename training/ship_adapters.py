@@ -72,10 +72,10 @@ def _ship(write: Any, trained: Path, to: Path) -> int:
             raise ValueError(f"{to.name}: {size:,} bytes of weights are more than {LIMIT:,}")
         for file in Path(place).iterdir():
             shutil.copyfile(file, to / file.name)
-    hashes = [
-        f"{sha256((to / file.name).read_bytes()).hexdigest()}  {file.name}" for file in weights
-    ]
-    (to / CARD).write_text(f"{card}\n## Files\n\n```\n" + "\n".join(hashes) + "\n```\n")
+    shutil.copyfile(trained / SETTINGS, to / SETTINGS)
+    digests = {file.name: sha256((to / file.name).read_bytes()).hexdigest() for file in weights}
+    hashes = "\n".join(f"{digest}  {name}" for name, digest in digests.items())
+    (to / CARD).write_text(f"{card}\n## Files\n\n```\n{hashes}\n```\n")
     return size
 
 
