@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic.alias_generators import to_camel
 
 from luciole.domain import InvalidRequest
+from serving.gateway.admission import admit
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.cursors import Limit, cursor_of, named_by
 from serving.gateway.generations.form import GenerateForm, Project, planned
@@ -51,7 +52,7 @@ async def generate(
     if idempotency_key is not None:
         said = form.model_dump_json(by_alias=True)
         key = Idempotency(idempotency_key, hashlib.sha256(said.encode()).hexdigest())
-    await parts.accounts.take(caller.tenant, drawn)
+    await admit(parts, caller.tenant, drawn)
     new = render(caller.tenant, drawn, user=caller.user, project=form.project)
     done = await parts.jobs.accept(new, key)
     shown = accepted(done.job, parts, request)

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from luciole.domain import RenderPlan
+from serving.gateway.admission import file_of
 from serving.gateway.assets.uploads import Inspected
 from serving.gateway.drawing import Pixels
 from serving.gateway.encoding import PictureFormat
@@ -70,7 +71,7 @@ def _files(
     asked: ImagesRequest, plans: Sequence[RenderPlan], pictures: Sequence[Pixels], parts: Parts
 ) -> list[bytes]:
     return [
-        parts.encoder.file(pixels, plan, asked.form, asked.compression)
+        file_of(parts, pixels, plan, asked.form, asked.compression)
         for plan, pixels in zip(plans, pictures, strict=True)
     ]
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse
 
 from luciole.domain import RenderPlan
+from serving.gateway.admission import admit
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.images.answers import ImagesResponse, drawn
 from serving.gateway.images.edits import EditsRequest, guided, read_edit
@@ -79,7 +80,7 @@ async def _answered(
     request: Request,
     kind: str,
 ) -> ImagesResponse | EventSourceResponse:
-    await parts.accounts.take(tenant, plans)
+    await admit(parts, tenant, plans)
     if asked.stream:
         return EventSourceResponse(streamed(asked, plans, tenant, parts, kind), send_timeout=30)
     return await drawn(asked, plans, tenant, parts, request)

@@ -10,6 +10,7 @@ from typing import Any
 from sse_starlette import ServerSentEvent
 
 from luciole.domain import LucioleError, RenderPlan
+from serving.gateway.admission import file_of
 from serving.gateway.drawing import Pixels
 from serving.gateway.errors import answer_to
 from serving.gateway.images.form import ImagesRequest
@@ -29,14 +30,14 @@ async def streamed(
                 index, pixels = partial
                 said = await _said(asked, plan, pixels, parts)
                 yield _event(f"{kind}.partial_image", said | {"partial_image_index": index})
-            pixels = await drawing
+            whole = await _said(asked, plan, await drawing, parts)
         except LucioleError as error:
             yield _failure(error)
             return
         finally:
             drawing.cancel()
         parts.meter.note(tenant, [plan])
-        yield _event(f"{kind}.completed", await _said(asked, plan, pixels, parts))
+        yield _event(f"{kind}.completed", whole)
 
 
 async def _draw(
@@ -61,7 +62,7 @@ async def _draw(
 async def _said(
     asked: ImagesRequest, plan: RenderPlan, pixels: Pixels, parts: Parts
 ) -> dict[str, Any]:
-    file = await asyncio.to_thread(parts.encoder.file, pixels, plan, asked.form, asked.compression)
+    file = await asyncio.to_thread(file_of, parts, pixels, plan, asked.form, asked.compression)
     return {
         "b64_json": base64.b64encode(file).decode(),
         "created_at": int(time.time()),

@@ -99,14 +99,14 @@ def easel(painting: Drawing) -> Serve:
     """Runs a real uvicorn over the painter for the time of a block; its address."""
 
     @contextmanager
-    def run(state: Path, **changes: Any) -> Iterator[str]:
+    def run(state: Path, drawing: Drawing = painting, **changes: Any) -> Iterator[str]:
         settings = Settings(port=0, state_folder=state, log_level="ERROR").model_copy(
             update=changes
         )
         configure_logging(settings.log_level)
         prepare_state(settings)
         with listening(settings) as door:
-            app = create_app(painting, settings)
+            app = create_app(drawing, settings)
             with serving(app, address_of(door), door) as address:
                 yield address
 

@@ -1,0 +1,32 @@
+"""What every request for pictures must pass, whichever route it took."""
+
+import asyncio
+from collections.abc import Sequence
+
+from luciole.domain import RenderPlan
+from serving.gateway.drawing import Pixels
+from serving.gateway.encoding import DEFAULT_COMPRESSION, PictureFormat
+from serving.gateway.parts import Parts
+
+
+async def admit(parts: Parts, tenant: str, plans: Sequence[RenderPlan]) -> None:
+    """PromptUnsafe, RateLimited or QuotaExceeded; plans of one request share their words."""
+    wording, plan = parts.drawing.wording, plans[0]
+    if wording is not None:
+        # In a thread: a moderation service may be asked.
+        check = wording.policy.check_prompt
+        await asyncio.to_thread(check, plan.prompt, plan.negative_prompt)
+    await parts.accounts.take(tenant, plans)
+
+
+def file_of(
+    parts: Parts,
+    pixels: Pixels,
+    plan: RenderPlan,
+    form: PictureFormat = PictureFormat.PNG,
+    compression: int = DEFAULT_COMPRESSION,
+) -> bytes:
+    """The picture's file, if the content policy lets it out; ImageUnsafe. Belongs in a thread."""
+    if parts.drawing.wording is not None:
+        parts.drawing.wording.policy.check_picture(pixels)
+    return parts.encoder.file(pixels, plan, form, compression)
