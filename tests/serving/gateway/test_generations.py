@@ -128,7 +128,7 @@ def test_what_cannot_be_is_a_problem_that_names_the_field(
 def test_a_picture_of_another_tenant_cannot_guide_ours(
     admin: httpx.Client, stranger: httpx.Client, tiny_png: bytes
 ) -> None:
-    theirs = stranger.post("/api/v1/assets", content=tiny_png).json()["sha256"]
+    theirs = stranger.post("/api/v1/assets", content=tiny_png + b"theirs").json()["sha256"]
     refused = ask(admin, start={"picture": theirs}, **FAST)
     assert (refused.status_code, refused.json()["field"]) == (400, "picture")
     assert ask(stranger, start={"picture": theirs}, **FAST).status_code == 202

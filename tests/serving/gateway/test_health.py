@@ -18,7 +18,8 @@ def test_readyz_says_which_engine_drew(gateway: str) -> None:
 def test_the_start_page_says_what_can_be_called(gateway: str) -> None:
     page = httpx.get(gateway).text
     assert f"curl -s {gateway}/v1/images/generations" in page
-    assert "tiny" in page
+    name = httpx.get(f"{gateway}/v1/models").json()["data"][0]["id"]
+    assert f"Model <b>{name}</b>" in page
 
 
 def test_metrics_count_pictures_and_how_many_rows_shared_a_call(gateway: str) -> None:
