@@ -31,7 +31,8 @@ class WordsTask(Task):
         super().__init__(**training)
         self.conditions = conditions.train().requires_grad_(True)
         self.kinds = {kind: len(values) for kind, values in classes.items()}
-        first, second = conditions.text_encoder.config, conditions.text_encoder_2.config
+        encoders: Any = conditions
+        first, second = encoders.text_encoder.config, encoders.text_encoder_2.config
         width, summary = first.hidden_size + second.hidden_size, second.projection_dim
         self.readings = nn.ModuleList(
             nn.Linear(size, sum(self.kinds.values())) for size in (width, summary)
@@ -47,7 +48,7 @@ class WordsTask(Task):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """How often the mean state gives the value of a held-out scene, by kind and over all."""
         hits = []
-        scores = self._scores(batch)[0].split(list(self.kinds.values()), dim=1)
+        scores = torch.split(self._scores(batch)[0], list(self.kinds.values()), dim=1)
         for row, (kind, values) in enumerate(zip(self.kinds, scores, strict=True)):
             hits.append((values.argmax(dim=1) == batch["labels"][:, row]).float().mean())
             self.log(f"val/{kind}", hits[-1], batch_size=1)
@@ -60,7 +61,7 @@ class WordsTask(Task):
     def _loss(
         self, scores: Float[Tensor, "n values"], labels: Int64[Tensor, "n kind"]
     ) -> Float[Tensor, ""]:
-        kinds = scores.float().split(list(self.kinds.values()), dim=1)
+        kinds = torch.split(scores.float(), list(self.kinds.values()), dim=1)
         parts = [cross_entropy(values, labels[:, row]) for row, values in enumerate(kinds)]
         return torch.stack(parts).mean()
 

@@ -8,6 +8,7 @@ the measured price of a call by its rows, on one engine that does one call at a 
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,11 @@ def many_styles(bundle: Bundle, styles: Mapping[str, Weights], rounds: int) -> l
     load(few, {"a": layers})
     load(many, {**{f"s{i}": layers for i in range(999)}, "a": layers})
     inputs = rows(bundle, 1)
-    ways = {
-        name: lambda engine=engine: [mixed(engine, inputs, [[("a", 1.0)]]) for _ in range(4)]
-        for name, engine in (("few", few), ("many", many))
-    }
+
+    def four(engine: OnnxEngine) -> object:
+        return [mixed(engine, inputs, [[("a", 1.0)]]) for _ in range(4)]
+
+    ways = {"few": partial(four, few), "many": partial(four, many)}
     for way in ways.values():
         way()
     ratio = ratios(taken(ways, 2 * rounds), "many", "few")

@@ -40,7 +40,7 @@ class Blend:
     ) -> Float32[np.ndarray, "channel height width"]:
         """The mean, or each style's answer in its area and no style's where there is none."""
         if len(answers) == 1:
-            return answers[0]
+            return np.asarray(answers[0], np.float32)
         if self.areas is None:
             return np.asarray(answers.mean(axis=0), np.float32)
         # Where areas overlap, styles share; what is left of a place has no style.

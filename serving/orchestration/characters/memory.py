@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
 
 from luciole.domain import InvalidRequest
 from luciole.domain.character import Box, Character, Consent, Embedding, Facet, Reference
@@ -16,6 +17,7 @@ from luciole.neighbours import Direction, IndexDamaged, Names, Neighbours
 from serving.orchestration.characters import records
 from serving.orchestration.characters.crops import GivenPicture, Looked, embed, look
 from serving.orchestration.characters.encoder import Embeddings, Encoder
+from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.characters.package import pack, unpack
 from serving.orchestration.pictures import decode
 from serving.storage.columns import new_id
@@ -213,8 +215,15 @@ class CharacterMemory:
         kept = [file.kept for file in looked.files]
         with self._lock:
             index = self._index(tenant)
-            with storage_errors(), self._database.begin() as connection:
-                records.save(connection, tenant, character, kept, looked.embeddings)
+            try:
+                with storage_errors(), self._database.begin() as connection:
+                    records.save(connection, tenant, character, kept, looked.embeddings)
+            except IntegrityError as error:
+                with suppress(CharacterNotFound):
+                    if self.named(tenant, character.name).id != character.id:
+                        words = f"another process just took {character.name!r}; choose another"
+                        raise CharacterNameTaken("name", words) from error
+                raise
             direction = np.array([character.embedding.values], np.float32)
             names = np.array([records.number_of(character.id)], np.int64)
             index.add(names, direction, np.array([character.version], np.int64))

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from luciole.domain import InvalidRequest
 from luciole.domain.character import Box, Character, Facet
+from serving.orchestration.characters import records
 from serving.orchestration.characters.crops import GivenPicture
 from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.characters.memory import CharacterMemory
 from serving.orchestration.pictures import decode
+from serving.storage.columns import new_id
 from serving.storage.objects import Objects
 from serving.storage.tables import AssetRefRow, AssetRow, CharacterRow, Row
 from tests.serving.orchestration.characters.colours import CONSENT, Colours, drawing, given
@@ -104,6 +107,23 @@ def test_a_name_is_given_once_in_a_tenant(memory: CharacterMemory) -> None:
     with pytest.raises(CharacterNameTaken, match="choose another"):
         make(memory, seed=2)
     assert len(memory.listed("ours")) == 1
+
+
+def test_a_name_that_another_process_takes_meanwhile_is_taken(
+    memory: CharacterMemory, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = records.save
+
+    def late(connection: Any, *args: Any) -> None:
+        monkeypatch.setattr(records, "save", save)
+        for _ in range(2):
+            row = {"id": new_id("character"), "tenant": "ours", "name": "mika"}
+            connection.execute(insert(CharacterRow).values(**row, facets={}, consent={}))
+
+    make(start())
+    monkeypatch.setattr(records, "save", late)
+    with pytest.raises(CharacterNameTaken, match="another process"):
+        make(memory, seed=2)
 
 
 def test_characters_are_listed_by_name_in_pages(memory: CharacterMemory) -> None:
