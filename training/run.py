@@ -1,12 +1,15 @@
 """One run from its configuration to what it leaves behind."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -52,19 +55,31 @@ def train(config: DictConfig) -> Path:
         check_resumed(resumed, task)
     if config.compile:
         compile_parts(task)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config))
-    if trainer.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, run / "config.yaml")
-    trainer.fit(task, built["data"], ckpt_path=resumed, weights_only=False)
-    trainer.save_checkpoint(run / "last.ckpt")
-    if trainer.is_global_zero:
-        leave(config, trainer, folder)
-        if trainer.global_step >= trainer.max_steps:
-            (run / FINISHED).touch()
-    trainer.strategy.barrier()
+    with closing_logs(trainer):
+        for logger in trainer.loggers:
+            logger.log_hyperparams(OmegaConf.to_container(config))
+        if trainer.is_global_zero:
+            run.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(config, run / "config.yaml")
+        trainer.fit(task, built["data"], ckpt_path=resumed, weights_only=False)
+        trainer.save_checkpoint(run / "last.ckpt")
+        if trainer.is_global_zero:
+            leave(config, trainer, folder)
+            if trainer.global_step >= trainer.max_steps:
+                (run / FINISHED).touch()
+        trainer.strategy.barrier()
     return folder
+
+
+@contextmanager
+def closing_logs(trainer: pl.Trainer) -> Iterator[None]:
+    """A run of Weights & Biases ends with its training; a sweep's next one is a run of its own."""
+    try:
+        yield
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+                logger.experiment.finish()
 
 
 def compile_parts(task: nn.Module) -> None:

@@ -15,7 +15,8 @@ def wandb_logger(project: str, name: str, save_dir: str) -> WandbLogger:
     """
     offline = "WANDB_API_KEY" not in os.environ
     run = hashlib.sha256(str(Path(save_dir).resolve()).encode()).hexdigest()[:16]
-    again: dict[str, Any] = {} if offline else {"resume": "allow"}
+    # Said to the run itself: the environment is read once in a process.
+    mode: dict[str, Any] = {"mode": "offline"} if offline else {"resume": "allow"}
     return WandbLogger(
-        name=name, project=project, save_dir=save_dir, offline=offline, id=run, **again
+        name=name, project=project, save_dir=save_dir, offline=offline, id=run, **mode
     )

@@ -48,7 +48,9 @@ def storage_errors() -> Iterator[None]:
 
 def _says_full(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        # A write-ahead log's index that cannot grow is how a full disk shows itself first.
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
     return isinstance(error, psycopg.errors.DiskFull)
 
 

@@ -68,7 +68,8 @@ def test_the_world_can_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_the_shipped_model_draws_what_it_is_told(bundle: Path, tmp_path: Path) -> None:
-    run("evals", f"bundle={bundle}", f"out={tmp_path}", "prompts=24", "batch=12")
+    here = [f"checkpoints=[pocket={bundle}]", f"out={tmp_path}", f"cache={tmp_path}/renders"]
+    run("evals", *here, "prompts=24", "batch=12")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["model"]["overall"]["count"] == 24 * 6
     assert report["model"]["overall"]["value"] > 0.65

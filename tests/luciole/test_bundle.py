@@ -107,12 +107,20 @@ def test_a_tokenizer_without_a_hash_is_named(folder: Path) -> None:
     assert refusal(folder).field == "tokenizer/tokenizer.json"
 
 
-@pytest.mark.parametrize("key", sorted(Manifest.model_fields))
+REQUIRED = sorted(key for key, one in Manifest.model_fields.items() if one.is_required())
+
+
+@pytest.mark.parametrize("key", sorted({*REQUIRED} - {"format_version"}))
 def test_each_key_that_the_manifest_lacks_is_named(folder: Path, key: str) -> None:
     edit(folder, lambda manifest: manifest.pop(key))
     error = refusal(folder)
     assert error.field == MANIFEST
     assert key in error.message
+
+
+def test_a_manifest_without_a_format_version_is_of_no_known_format(folder: Path) -> None:
+    edit(folder, lambda manifest: manifest.pop("format_version"))
+    assert "format None" in refusal(folder).message
 
 
 def test_an_unknown_key_is_named(folder: Path) -> None:

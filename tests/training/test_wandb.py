@@ -38,9 +38,11 @@ def test_an_offline_run_holds_the_losses_and_the_configuration(
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_SILENT", "true")
-    train(tiny("pocket_judge", tmp_path, "logger=wandb", "trainer.log_every_n_steps=1"))
-    wandb.finish()
-    (file,) = (tmp_path / "runs" / "pocket_judge").glob("wandb/offline-run-*/run-*.wandb")
+    for name in ("one", "two"):
+        words = ["logger=wandb", "trainer.log_every_n_steps=1"]
+        train(tiny("pocket_judge", tmp_path / name, *words))
+        assert wandb.run is None, "a sweep's next run would write into this one"
+    (file,) = (tmp_path / "two" / "runs" / "pocket_judge").glob("wandb/offline-run-*/run-*.wandb")
     told = list(records(file))
     keys = {
         item.key or ".".join(item.nested_key)
