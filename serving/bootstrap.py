@@ -22,6 +22,7 @@ from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
 from serving.jobs.durable import migrate_durable
+from serving.orchestration.characters.encoder import EngineEncoder
 from serving.orchestration.policy_guard import GuardedPipeline
 from serving.orchestration.wording import Remote, Wording, WordingChoices
 from serving.probe import Probe, learned, prove
@@ -85,7 +86,14 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 return
         batcher = _batcher(held, local, settings)
         pipeline, proof = _pipeline(local, wording), _proof(local, probes)
-        yield Drawing(pipeline, batcher, "onnx", InProcess(), proof, notice, wording=wording)
+        yield Drawing(
+            pipeline, batcher, "onnx", InProcess(), proof, notice, None, wording, seer_of(local)
+        )
+
+
+def seer_of(engine: Engine) -> EngineEncoder | None:
+    """The bundle's image encoder, if it was exported with one."""
+    return None if engine.bundle.manifest.vision is None else EngineEncoder(engine)
 
 
 def _over_triton(
@@ -107,7 +115,8 @@ def _over_triton(
     proof = _proof(engine, probes, supervisor.report_trouble)
     batcher = _batcher(held, engine, settings)
     pipeline = _pipeline(engine, wording)
-    return Drawing(pipeline, batcher, "triton", supervisor, proof, None, gauges, wording)
+    seer = seer_of(engine)
+    return Drawing(pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer)
 
 
 def _pipeline(engine: Engine, wording: Wording) -> GuardedPipeline:

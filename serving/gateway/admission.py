@@ -9,6 +9,14 @@ from serving.gateway.encoding import DEFAULT_COMPRESSION, PictureFormat
 from serving.gateway.parts import Parts
 
 
+async def check_words(parts: Parts, *words: str) -> None:
+    """PromptUnsafe if the content policy does not let them be drawn."""
+    if parts.drawing.wording is not None:
+        # In a thread: a moderation service may be asked.
+        check = parts.drawing.wording.policy.check_prompt
+        await asyncio.to_thread(check, ", ".join(word for word in words if word), "")
+
+
 async def admit(parts: Parts, tenant: str, plans: Sequence[RenderPlan]) -> None:
     """PromptUnsafe, RateLimited or QuotaExceeded; plans of one request share their words."""
     wording, plan = parts.drawing.wording, plans[0]

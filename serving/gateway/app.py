@@ -14,6 +14,7 @@ from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.login import login_app
 from serving.gateway.auth.provider import Provider
 from serving.gateway.auth.state import authenticator, secret, welcome
+from serving.gateway.characters import routes as characters
 from serving.gateway.drawing import Drawing
 from serving.gateway.events import socket, stream
 from serving.gateway.generations import routes as generations
@@ -24,6 +25,14 @@ from serving.gateway.opening import opened
 from serving.gateway.webhooks import routes as webhooks
 from serving.settings import Settings
 from serving.storage.database import open_database_async
+
+UPLOADS = (
+    "/api/v1/assets",
+    "/api/v1/characters/import",
+    "/api/v1/characters/upload",
+    "/v1/images/edits",
+)
+"""Where bodies may be as large as pictures."""
 
 
 def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
@@ -48,7 +57,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(auth.routes(access))
     app.include_router(auth.well_known(access))
-    for routes in (images, generations, assets, stream, socket, accounts, webhooks):
+    for routes in (images, generations, assets, stream, socket, accounts, webhooks, characters):
         app.include_router(routes.router)
     if drawing.wording is not None:
         app.state.wording = drawing.wording
@@ -63,7 +72,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     metrics.watch("engine_rows", "Rows of all calls together", lambda: drawing.batcher.rows)
     for name, value in (drawing.gauges or {}).items():
         metrics.watch(name, "Of the engine's supervisor", value)
-    uploads = dict.fromkeys(("/api/v1/assets", "/v1/images/edits"), settings.upload_bytes)
+    uploads = dict.fromkeys(UPLOADS, settings.upload_bytes)
     app.add_middleware(BodyLimit, most=settings.body_bytes, uploads=uploads)
     app.add_middleware(Observed, metrics=metrics)
     return app

@@ -13,6 +13,7 @@ from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
 from luciole.pictures import Pictures
 from luciole.pipeline import Progress
+from serving.orchestration.characters.encoder import Encoder
 from serving.orchestration.wording import Wording
 
 Pixels = NDArray[np.uint8]
@@ -88,3 +89,5 @@ class Drawing:
     """More numbers for /metrics, by name."""
     wording: Wording | None = None
     """What deals with words and styles; without it there are no routes for them."""
+    seer: Encoder | None = None
+    """The model's image encoder; without one nobody can be remembered."""

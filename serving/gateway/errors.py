@@ -35,6 +35,7 @@ from serving.gateway.refusals import (
     Unprocessable,
 )
 from serving.jobs.errors import JobNotFound, KeyReused
+from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.errors import PolicyRefusal, ServiceAway
 from serving.storage.errors import StorageFull, StorageUnavailable
 
@@ -58,7 +59,9 @@ TABLE: dict[type[LucioleError], Answer] = {
     Forbidden: Answer(403, "permission_error"),
     NotFound: Answer(404, "invalid_request_error"),
     JobNotFound: Answer(404, "invalid_request_error"),
+    CharacterNotFound: Answer(404, "invalid_request_error"),
     Conflict: Answer(409, "invalid_request_error"),
+    CharacterNameTaken: Answer(409, "invalid_request_error"),
     TooLarge: Answer(413, "invalid_request_error"),
     Unprocessable: Answer(422, "invalid_request_error"),
     KeyReused: Answer(422, "invalid_request_error"),

@@ -23,7 +23,9 @@ from serving.gateway.renderer import Limits, Renderer
 from serving.jobs import durable
 from serving.jobs.feed import feeding
 from serving.jobs.ledger import SqlJobs
+from serving.orchestration.characters.memory import CharacterMemory
 from serving.settings import Settings
+from serving.storage.database import open_database
 from serving.storage.objects import open_objects
 
 
@@ -35,6 +37,11 @@ async def opened(
     objects = open_objects(settings.objects)
     signer = Signer(secret(settings.state_folder / "urls.key"), settings.signed_seconds)
     renderer = Renderer(drawing, limits(settings), metrics, ShelvedPictures(objects))
+    threads = open_database(settings.database)
+    characters = None
+    if drawing.seer is not None:
+        folder = settings.state_folder / "characters"
+        characters = CharacterMemory(threads, objects, drawing.seer, folder)
     client, meter = durable.client(settings.database), Meter(database)
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     windows = Windows(redis)
@@ -54,8 +61,12 @@ async def opened(
             hub=hub,
             accounts=Accounts(database, windows, settings),
             meter=meter,
+            characters=characters,
         )
         await hub.close()
+    if characters is not None:
+        await asyncio.to_thread(characters.close)
+    threads.dispose()
     renderer.close()
     await meter.close(writing)
     await windows.close()

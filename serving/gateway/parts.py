@@ -16,6 +16,7 @@ from serving.gateway.encoding import Encoder
 from serving.gateway.events.hub import Hub
 from serving.gateway.renderer import Renderer
 from serving.jobs.ledger import Jobs
+from serving.orchestration.characters.memory import CharacterMemory
 from serving.settings import Settings
 
 
@@ -34,6 +35,7 @@ class Parts:
     hub: Hub
     accounts: Accounts
     meter: Meter
+    characters: CharacterMemory | None
 
 
 async def parts_of(connection: HTTPConnection) -> Parts:

@@ -17,7 +17,7 @@ from serving.storage.objects import Objects
 from serving.storage.tables import AssetRefRow, AssetRow, TenantRow
 from serving.storage.writing import insert_if_new, storage_errors
 
-UPLOAD = "upload"
+UPLOAD, DRAWN = "upload", "job"
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,18 @@ class Shelf:
             raise NotFound("asset", "there is no such asset")
         return Asset(*row)
 
+    async def several(self, tenant: str, names: Collection[str]) -> dict[str, Asset]:
+        """Those of the files that the tenant has, by their hashes."""
+        if not names:
+            return {}
+        mine = select(AssetRefRow.sha256).where(
+            AssetRefRow.sha256 == AssetRow.sha256, AssetRefRow.tenant == tenant
+        )
+        asked = select(*COLUMNS).where(AssetRow.sha256.in_(names), mine.exists())
+        with storage_errors():
+            async with self._reading.connect() as connection:
+                return {row[0]: Asset(*row) for row in await connection.execute(asked)}
+
     async def public(self, sha256: str) -> Asset | None:
         """A file of any tenant whose files need no signature, or whoever was given one for it."""
         whose = (
@@ -107,9 +119,11 @@ class Shelf:
         return None if row is None else Asset(*row)
 
     async def listed(self, tenant: str, before: Asset | None, limit: int) -> list[Asset]:
-        """The newest first; `before` continues a page."""
+        """Uploads and what was drawn, the newest first; `before` continues a page."""
         mine = select(AssetRefRow.sha256).where(
-            AssetRefRow.sha256 == AssetRow.sha256, AssetRefRow.tenant == tenant
+            AssetRefRow.sha256 == AssetRow.sha256,
+            AssetRefRow.tenant == tenant,
+            AssetRefRow.kind.in_((UPLOAD, DRAWN)),
         )
         asked = select(*COLUMNS).where(mine.exists())
         if before is not None:

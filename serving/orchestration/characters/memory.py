@@ -124,6 +124,20 @@ class CharacterMemory:
         embedding = self._mean(looked.references, looked.embeddings)
         return self._save(tenant, old.model_copy(update={"embedding": embedding}), looked)
 
+    def version(self, tenant: str, character: str, number: int) -> Character:
+        """As it was, with the embedding of now; CharacterNotFound."""
+        now = self.get(tenant, character)
+        with self._reading() as connection:
+            document = records.version(connection, tenant, character, number)
+        return Character(**document, embedding=now.embedding)
+
+    def versions(self, tenant: str, character: str) -> list[Character]:
+        """All of them, the newest first; CharacterNotFound."""
+        now = self.get(tenant, character)
+        with self._reading() as connection:
+            documents = records.versions(connection, tenant, character)
+        return [Character(**document, embedding=now.embedding) for document in documents]
+
     def get(self, tenant: str, character: str) -> Character:
         """The newest version; CharacterNotFound."""
         with self._reading() as connection:

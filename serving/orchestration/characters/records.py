@@ -175,6 +175,16 @@ def version(connection: Connection, tenant: str, character: str, number: int) ->
     return dict(document)
 
 
+def versions(connection: Connection, tenant: str, character: str) -> list[dict[str, Any]]:
+    """The documents of all versions, the newest first."""
+    asked = (
+        select(CharacterVersionRow.document)
+        .where(CharacterVersionRow.tenant == tenant, CharacterVersionRow.character == character)
+        .order_by(CharacterVersionRow.version.desc())
+    )
+    return [dict(document) for document in connection.scalars(asked)]
+
+
 def described(
     connection: Connection, tenant: str, text: str, limit: int
 ) -> list[tuple[Character, float]]:

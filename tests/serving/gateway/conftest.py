@@ -31,6 +31,7 @@ from serving.gateway.drawing import Drawing, InProcess, Look, Pixels, Progress
 from serving.run import address_of, listening
 from serving.settings import AuthChoice, Settings
 from serving.storage.database import open_database_async
+from tests.serving.orchestration.characters.colours import Colours
 
 SIZES = Sizes(default=128, min=64, max=256, stride=32, max_batch=8)
 Serve = Callable[..., AbstractContextManager[str]]
@@ -90,7 +91,7 @@ def no_engine() -> NoEngine:
 @pytest.fixture(scope="session")
 def painting() -> Iterator[Drawing]:
     batcher = StepBatcher(NoEngine())
-    yield Drawing(Painter(), batcher, "painter", InProcess(), lambda: None)
+    yield Drawing(Painter(), batcher, "painter", InProcess(), lambda: None, seer=Colours())
     batcher.close()
 
 

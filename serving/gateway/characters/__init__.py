@@ -1,0 +1,1 @@
+"""Characters over HTTP: made from pictures, found again, carried elsewhere, forgotten."""
