@@ -13,7 +13,7 @@ from evals.bench.storm import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 QUICK = ("fsync=off", "max_connections=60")
-"""A test kills processes, not the machine: what was written stays, what waits in memory does not."""
+"""A test kills processes, not the machine: what was written stays."""
 
 
 def programs() -> Path | None:
