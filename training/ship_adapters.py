@@ -1,6 +1,6 @@
 """`python -m training.ship_adapters identity out/models/pocket_identity`: an adapter, in fp16.
 
-A style (`... style out/styles/ink`) is in fp16 already; its card, preview and figures come along.
+A style (`... style out/styles/ink`) is in fp16 already; its card and preview come along.
 The estimator (`... estimator out/models/estimator`) goes to the evaluations, which measure controls
 with it.
 """
@@ -11,6 +11,9 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from luciole.adapters.control import load_control
 from luciole.adapters.identity import IdentityAdapter
@@ -46,10 +49,19 @@ def ship_style(trained: Path, denoiser: Any, to: Path) -> int:
     read_lora(trained / STYLE, {"unet": denoiser}, weights_hash(denoiser))
 
     def write(folder: Path) -> None:
-        for name in (STYLE, "figures.json", f"{trained.name}.png"):
+        for name in (STYLE, f"{trained.name}.png"):
             shutil.copy(trained / name, folder / name)
 
     return _ship(write, trained, to)
+
+
+def ship_student(trained: Path, denoiser: Any, to: Path) -> int:
+    """Of a run's folder, a few-step student as LoRA that fits the denoiser; the bytes of its weights."""
+    read_lora(trained / STYLE, {"unet": denoiser}, weights_hash(denoiser))
+    weights = {name: value.half() for name, value in load_file(trained / STYLE).items()}
+    with safe_open(trained / STYLE, "pt") as stored:
+        said = stored.metadata()
+    return _ship(lambda folder: save_file(weights, folder / STYLE, said), trained, to)
 
 
 def ship_estimator(trained: Path, denoiser: Any, to: Path) -> int:
@@ -79,12 +91,18 @@ def _ship(write: Any, trained: Path, to: Path) -> int:
     return size
 
 
-SHIP = {"identity": ship_identity, "style": ship_style, "estimator": ship_estimator}
+SHIP = {
+    "identity": ship_identity,
+    "style": ship_style,
+    "student": ship_student,
+    "estimator": ship_estimator,
+}
 PLACES = {
     "identity": SHIPPED.with_name("identity"),
     "pose": SHIPPED.with_name("control_pose"),
     "depth": SHIPPED.with_name("control_depth"),
     "style": SHIPPED.parent / "styles" / "{name}",
+    "student": SHIPPED.with_name("student"),
     "estimator": ROOT / "evals" / "weights" / "estimator",
 }
 """Where each kind goes unless told otherwise."""

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from evals.adherence import adherence
 from evals.errors import EvaluationError
 from evals.judge import load_judge
+from evals.manners import NAMES, PLAIN, MannerReader, features, renders, through
 from evals.metric import Metric
 from evals.prompts import HeldOutPrompt, held_out_prompts
 from evals.sample import Image, Images, Sample
 from evals.statistics import Scores
-from evals.styles import NAMES, PLAIN, MannerReader, features, renders, through
 from luciole.models.folder import load_autoencoder
 from luciole.storyworld import render, sample_scene
 from luciole.storyworld.manners import drawn_in

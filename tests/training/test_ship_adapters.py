@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from luciole.adapters.control import control_net
@@ -51,7 +52,7 @@ def test_a_style_of_another_base_is_refused(
     trained, to = tmp_path / "fog", tmp_path / "shipped"
     trained.mkdir()
     save_tiny_style(tiny_folder, trained / shipping.STYLE, "fog", rank=2, seed=1)
-    for name in ("README.md", "training.yaml", "figures.json", "fog.png"):
+    for name in ("README.md", "training.yaml", "fog.png"):
         (trained / name).write_text("{}")
     denoiser = load_denoiser(str(tiny_folder))
     size = shipping.ship_style(trained, denoiser, to)
@@ -61,3 +62,21 @@ def test_a_style_of_another_base_is_refused(
         denoiser.conv_in.weight.add_(1)
     with pytest.raises(LoraMismatch, match="trained on weights"):
         shipping.ship_style(trained, denoiser, to)
+
+
+def test_a_student_is_halved_and_keeps_what_it_says_of_itself(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    trained, to = tmp_path / "student", tmp_path / "shipped"
+    trained.mkdir()
+    save_tiny_style(tiny_folder, trained / shipping.STYLE, "student", rank=2, seed=1)
+    for name in ("README.md", "training.yaml"):
+        (trained / name).write_text("{}")
+    shipping.ship_student(trained, load_denoiser(str(tiny_folder)), to)
+    old, new = (load_file(folder / shipping.STYLE) for folder in (trained, to))
+    assert all(torch.equal(new[key], old[key].half()) for key in old)
+    with (
+        safe_open(trained / shipping.STYLE, "pt") as one,
+        safe_open(to / shipping.STYLE, "pt") as two,
+    ):
+        assert one.metadata() == two.metadata()
