@@ -56,7 +56,7 @@ def ship_style(trained: Path, denoiser: Any, to: Path) -> int:
 
 
 def ship_student(trained: Path, denoiser: Any, to: Path) -> int:
-    """Of a run's folder, a few-step student as LoRA that fits the denoiser; the bytes of its weights."""
+    """Of a run's folder, a LoRA that fits the denoiser; the bytes of its weights."""
     read_lora(trained / STYLE, {"unet": denoiser}, weights_hash(denoiser))
     weights = {name: value.half() for name, value in load_file(trained / STYLE).items()}
     with safe_open(trained / STYLE, "pt") as stored:
