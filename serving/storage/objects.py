@@ -21,6 +21,12 @@ PREFIX = "sha256"
 PAGE = 500
 IMMUTABLE = "public, max-age=31536000, immutable"
 """What caches are told: the bytes behind a hash never change."""
+PATIENCE: Any = {
+    "client_options": {"allow_http": True, "connect_timeout": "3s", "timeout": "30s"},
+    "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+}
+"""With an S3 server that is away or silent: callers are told within a minute. An endpoint that is
+given as http: is meant so."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +107,17 @@ def path_of(sha256: str, extension: str) -> str:
 
 
 def open_objects(url: str, **options: Any) -> Objects:
-    """`file:///folder` or `s3://bucket/prefix`; `options` are obstore's for S3 (endpoint, keys)."""
+    """`file:///folder` or `s3://bucket/prefix`.
+
+    S3's endpoint, region and keys come from AWS_... in the environment, or in `options`, obstore's.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         folder = Path(unquote(parts.path))
         folder.mkdir(parents=True, exist_ok=True)
         return Objects(LocalStore(folder))
     if parts.scheme == "s3":
-        return Objects(S3Store.from_url(url, **options))
+        return Objects(S3Store.from_url(url, **(PATIENCE | options)))
     raise InvalidRequest("objects_url", f"is {parts.scheme}:...; use file: or s3:")
 
 
