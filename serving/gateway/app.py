@@ -22,6 +22,7 @@ from serving.gateway.images import routes as images
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
 from serving.gateway.opening import opened
+from serving.gateway.storyboards import routes as storyboards
 from serving.gateway.webhooks import routes as webhooks
 from serving.settings import Settings
 from serving.storage.database import open_database_async
@@ -57,7 +58,17 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(auth.routes(access))
     app.include_router(auth.well_known(access))
-    for routes in (images, generations, assets, stream, socket, accounts, webhooks, characters):
+    for routes in (
+        images,
+        generations,
+        assets,
+        stream,
+        socket,
+        accounts,
+        webhooks,
+        characters,
+        storyboards,
+    ):
         app.include_router(routes.router)
     if drawing.wording is not None:
         app.state.wording = drawing.wording

@@ -20,6 +20,7 @@ from serving.gateway.events.hub import Hub
 from serving.gateway.metrics import Metrics
 from serving.gateway.parts import Parts
 from serving.gateway.renderer import Limits, Renderer
+from serving.gateway.storyboards.boards import Boards
 from serving.jobs import durable
 from serving.jobs.feed import feeding
 from serving.jobs.ledger import SqlJobs
@@ -62,6 +63,7 @@ async def opened(
             accounts=Accounts(database, windows, settings),
             meter=meter,
             characters=characters,
+            boards=Boards(database),
         )
         await hub.close()
     if characters is not None:

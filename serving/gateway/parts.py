@@ -15,6 +15,7 @@ from serving.gateway.drawing import Drawing
 from serving.gateway.encoding import Encoder
 from serving.gateway.events.hub import Hub
 from serving.gateway.renderer import Renderer
+from serving.gateway.storyboards.boards import Boards
 from serving.jobs.ledger import Jobs
 from serving.orchestration.characters.memory import CharacterMemory
 from serving.settings import Settings
@@ -36,6 +37,7 @@ class Parts:
     accounts: Accounts
     meter: Meter
     characters: CharacterMemory | None
+    boards: Boards
 
 
 async def parts_of(connection: HTTPConnection) -> Parts:

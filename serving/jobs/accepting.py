@@ -48,6 +48,7 @@ def accept(
             tenant=new.tenant,
             user=new.user,
             project=new.project,
+            subject=new.subject,
             kind=new.kind,
             params=new.params,
             state=JobState.QUEUED,

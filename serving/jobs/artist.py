@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -18,7 +18,9 @@ from luciole.domain import (
     EngineError,
     RenderPlan,
 )
+from serving.storage.errors import StorageUnavailable
 
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 """Height x width x RGB."""
 BAD_OUTPUTS = 3
@@ -67,13 +69,29 @@ class Artist(Protocol):
         ...
 
 
-def draw_patiently(artist: Artist, plan: RenderPlan, watch: Watch) -> Pixels:
+@dataclass(frozen=True)
+class Easel:
+    """One frame's way to an engine that may be away for a while."""
+
+    artist: Artist
+    watch: Watch
+
+    def draw(self, plan: RenderPlan) -> Pixels:
+        """Draw, however often it takes before the deadline."""
+        return bear_with(lambda: self.artist.draw(plan, self.watch), self.watch)
+
+    def bear_with(self, act: Callable[[], T]) -> T:
+        """The same for whatever else asks the engine."""
+        return bear_with(act, self.watch)
+
+
+def bear_with(act: Callable[[], T], watch: Watch) -> T:
     """Try again, later each time, until the deadline; then raise what went wrong last."""
     pause, nonsense = 0.1, 0
     while True:
         try:
-            return artist.draw(plan, watch)
-        except (EngineError, Busy) as error:
+            return act()
+        except (EngineError, Busy, StorageUnavailable) as error:
             nonsense += isinstance(error, EngineBadOutput)
             late = time.monotonic() + pause > watch.deadline
             if late or nonsense == BAD_OUTPUTS:

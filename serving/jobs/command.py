@@ -13,9 +13,9 @@ from serving.jobs.engine_artist import EngineArtist
 from serving.jobs.leases import frozen
 from serving.jobs.outbox import run_sender
 from serving.jobs.process import WorkerLimits, run_worker
+from serving.jobs.storyboards import kinds
 from serving.jobs.supervisor import Supervisor, python
 from serving.jobs.webhooks import webhooks
-from serving.jobs.work import RENDER, STORYBOARD, Chain, Render
 from serving.jobs.worker import Encoded, Studio
 from serving.settings import Settings
 from serving.storage.database import open_database
@@ -36,7 +36,7 @@ def worker(settings: Settings) -> None:
     with drawing(settings) as ready:
         artist = EngineArtist(ready, database, objects, settings.recovery_seconds)
         encode = _encode(encoder(ready.pipeline.manifest, settings))
-        studio = Studio(artist, encode, objects, {RENDER: Render(), STORYBOARD: Chain()})
+        studio = Studio(artist, encode, objects, kinds(database, objects, ready.seer))
         run_worker(settings.database, database, studio, limits)
 
 

@@ -20,7 +20,11 @@ class StoredPictures:
 
     def open(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
         """Pixels; InvalidRequest if there is no such picture."""
-        return decode("picture", content(self._database, self._objects, name))
+        return decode("picture", self.bytes_of(name))
+
+    def bytes_of(self, name: str) -> bytes:
+        """A file as it is; InvalidRequest if there is none, StorageUnavailable if it is away."""
+        return content(self._database, self._objects, name)
 
 
 class EngineArtist:

@@ -9,7 +9,7 @@ from dbos import DBOSClient
 from sqlalchemy import Connection, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luciole.domain.job import DrawnFrame, Job, JobEvent, JobState
+from luciole.domain.job import DrawnFrame, Job, JobEvent, JobFile, JobState
 from serving.jobs import ending, events, records
 from serving.jobs.accepting import Accepted, accept
 from serving.jobs.feed import Feed
@@ -42,12 +42,17 @@ class Jobs(Protocol):
         project: str | None = None,
         before: Job | None = None,
         limit: int = 50,
+        subject: str | None = None,
     ) -> list[Job]:
         """The newest first; `before` continues a page."""
         ...
 
     async def frames(self, tenant: str, job: str) -> list[DrawnFrame]:
         """What is drawn so far, in the order of `k`."""
+        ...
+
+    async def files(self, tenant: str, job: str) -> list[JobFile]:
+        """What it made of its frames, by name."""
         ...
 
     async def cancel(self, tenant: str, job: str) -> Job:
@@ -100,13 +105,19 @@ class SqlJobs:
         project: str | None = None,
         before: Job | None = None,
         limit: int = 50,
+        subject: str | None = None,
     ) -> list[Job]:
         """The newest first; `before` continues a page."""
-        return await self._read(records.listed, tenant, states, project, before, limit)
+        asked = (tenant, states, project, subject, before, limit)
+        return await self._read(records.listed, *asked)
 
     async def frames(self, tenant: str, job: str) -> list[DrawnFrame]:
         """What is drawn so far, in the order of `k`."""
         return await self._read(records.frames, tenant, job)
+
+    async def files(self, tenant: str, job: str) -> list[JobFile]:
+        """What it made of its frames, by name."""
+        return await self._read(records.files, tenant, job)
 
     async def cancel(self, tenant: str, job: str) -> Job:
         """A queued job ends at once, a running one at its next step, an ended one stays."""

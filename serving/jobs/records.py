@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, or_, select
 
 from luciole.domain import RenderPlan
-from luciole.domain.job import DrawnFrame, Failure, Job, JobState
+from luciole.domain.job import DrawnFrame, Failure, Job, JobFile, JobState
 from serving.jobs.errors import JobNotFound
-from serving.storage.tables import AssetRow, JobFrameRow, JobRow
+from serving.storage.tables import AssetRow, JobFileRow, JobFrameRow, JobRow
 
 
 def find(connection: Connection, tenant: str, job: str) -> Job:
@@ -25,6 +25,7 @@ def listed(
     tenant: str,
     states: Sequence[JobState],
     project: str | None,
+    subject: str | None,
     before: Job | None,
     limit: int,
 ) -> list[Job]:
@@ -34,6 +35,8 @@ def listed(
         asked = asked.where(JobRow.state.in_(states))
     if project is not None:
         asked = asked.where(JobRow.project == project)
+    if subject is not None:
+        asked = asked.where(JobRow.subject == subject)
     if before is not None:
         older = JobRow.created_at < before.created_at
         twin = and_(JobRow.created_at == before.created_at, JobRow.id < before.id)
@@ -65,6 +68,18 @@ def frames(connection: Connection, tenant: str, job: str) -> list[DrawnFrame]:
     ]
 
 
+def files(connection: Connection, tenant: str, job: str) -> list[JobFile]:
+    """What it made of its frames, by name; JobNotFound if the tenant has no such job."""
+    find(connection, tenant, job)
+    asked = (
+        select(JobFileRow.name, AssetRow.sha256, AssetRow.mime, AssetRow.width, AssetRow.height)
+        .join(AssetRow, AssetRow.sha256 == JobFileRow.asset_sha)
+        .where(JobFileRow.job == job)
+        .order_by(JobFileRow.name)
+    )
+    return [JobFile(**row._mapping) for row in connection.execute(asked)]
+
+
 def job_of(row: Row[Any]) -> Job:
     """A row of `jobs` as the domain says it."""
     failure = None
@@ -75,6 +90,7 @@ def job_of(row: Row[Any]) -> Job:
         tenant=row.tenant,
         kind=row.kind,
         project=row.project,
+        subject=row.subject,
         state=JobState(row.state),
         cancel_requested=row.cancel_requested,
         failure=failure,

@@ -1,5 +1,6 @@
 """What a worker writes while it draws; a worker whose lease was given up writes nothing."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,22 +9,26 @@ from sqlalchemy import Connection, Row, select, update
 from luciole.domain import RenderPlan
 from luciole.domain.job import JobState
 from serving.jobs import events
+from serving.jobs.ending import Ending, end
 from serving.jobs.work import units
 from serving.storage.columns import now
-from serving.storage.tables import AssetRefRow, AssetRow, JobFrameRow, JobRow
+from serving.storage.tables import AssetRefRow, AssetRow, JobFileRow, JobFrameRow, JobRow
 from serving.storage.writing import insert_if_new
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded picture that lies in the object store; `size` in bytes."""
+class Stored:
+    """A file that lies in the object store; `size` in bytes, sides in pixels."""
 
     sha256: str
     size: int
     mime: str
     extension: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
+
+
+Note = Callable[[Connection, Row[Any], int, str], None]
 
 
 def row_of(connection: Connection, job: str) -> Row[Any] | None:
@@ -54,25 +59,46 @@ def attempt(connection: Connection, job: str) -> int | None:
     return int(tries)
 
 
-def drawn(connection: Connection, job: str, k: int, plan: RenderPlan, picture: Picture) -> bool:
-    """Record a frame; False if the job has ended. A frame that is there already stays."""
+def drawn(
+    connection: Connection, job: str, k: int, plan: RenderPlan, picture: Stored, note: Note
+) -> bool:
+    """Record a frame; False if the job has ended. A frame that is there already stays.
+
+    `note` writes what else is kept of a new one.
+    """
     row = row_of(connection, job)
     if row is None:
         return False
     connection.execute(update(JobRow).where(JobRow.id == job).values(attempts=0))
-    insert_if_new(connection, AssetRow, **picture.__dict__)
-    insert_if_new(
-        connection, AssetRefRow, sha256=picture.sha256, tenant=row.tenant, kind="job", owner=job
-    )
+    _keep(connection, row, picture)
     document = plan.model_dump(mode="json")
     new = insert_if_new(
         connection, JobFrameRow, job=job, k=k, asset_sha=picture.sha256, plan=document,
         units=units(plan),
     )  # fmt: skip
     if new:
+        note(connection, row, k, picture.sha256)
         said = {"index": k, "sha256": picture.sha256, "mime": picture.mime}
         events.append(connection, job, row.tenant, events.FRAME, said)
     return True
+
+
+def succeeded(connection: Connection, job: str, files: Mapping[str, Stored]) -> None:
+    """Record what was made of the frames and end the job, unless it has ended."""
+    row = row_of(connection, job)
+    if row is None:
+        return
+    for name, file in files.items():
+        _keep(connection, row, file)
+        insert_if_new(connection, JobFileRow, job=job, name=name, asset_sha=file.sha256)
+    end(connection, job, Ending(JobState.SUCCEEDED))
+
+
+def _keep(connection: Connection, row: Row[Any], file: Stored) -> None:
+    insert_if_new(connection, AssetRow, **file.__dict__)
+    insert_if_new(
+        connection, AssetRefRow, sha256=file.sha256, tenant=row.tenant, kind="job", owner=row.id
+    )
 
 
 def progress(

@@ -5,17 +5,40 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row
 
 from luciole.domain import RenderPlan
+from serving.jobs.artist import Easel, Pixels
 
 Params = dict[str, Any]
 """What a job needs to be drawn, as JSON; nothing else is kept of the request."""
-RENDER, STORYBOARD = "render", "storyboard"
+RENDER, CHAIN, STORYBOARD = "render", "chain", "storyboard"
 _PLANS = TypeAdapter(list[RenderPlan])
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """A frame as it was drawn: its plan in the end, and what a kind wants to remember of it."""
+
+    plan: RenderPlan
+    pixels: Pixels
+    notes: Params = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A file that a job makes of its frames."""
+
+    name: str
+    content: bytes
+    mime: str
+    extension: str
+    width: int | None = None
+    height: int | None = None
+
+
 class Kind(Protocol):
-    """One kind of job. What it answers depends on its arguments alone: a job may be resumed."""
+    """One kind of job. What it plans depends on its arguments alone: a job may be resumed."""
 
     def total(self, params: Params) -> int:
         """How many frames there will be."""
@@ -25,25 +48,52 @@ class Kind(Protocol):
         """Frame `k`; `drawn` holds the SHA-256 of the pictures of frames 0 to k-1."""
         ...
 
+    def draw(self, params: Params, k: int, plan: RenderPlan, easel: Easel) -> Sketch:
+        """Draw a planned frame; a LucioleError ends the job."""
+        ...
 
-class Render:
-    """Frames that do not depend on each other."""
+    def note(
+        self, connection: Connection, job: Row[Any], k: int, sha256: str, said: Params
+    ) -> None:
+        """Write what is kept of a frame beside its picture, in the transaction that records it."""
+        ...
+
+    def files(self, params: Params) -> Sequence[MadeFile]:
+        """What the frames come to, once all are drawn; the same whenever it is asked."""
+        ...
+
+
+class _Plain:
+    """Frames are drawn as they are planned, and nothing is made of them."""
 
     def total(self, params: Params) -> int:
         """As many as there are plans."""
         return len(params["plans"])
+
+    def draw(self, params: Params, k: int, plan: RenderPlan, easel: Easel) -> Sketch:
+        """Draw once."""
+        return Sketch(plan, easel.draw(plan))
+
+    def note(
+        self, connection: Connection, job: Row[Any], k: int, sha256: str, said: Params
+    ) -> None:
+        """Nothing is kept."""
+
+    def files(self, params: Params) -> Sequence[MadeFile]:
+        """There are none."""
+        return ()
+
+
+class Render(_Plain):
+    """Frames that do not depend on each other."""
 
     def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
         """The plan as it was accepted."""
         return RenderPlan.model_validate(params["plans"][k])
 
 
-class Chain:
+class Chain(_Plain):
     """Frames that look at earlier ones, which their plans name by keys until they are drawn."""
-
-    def total(self, params: Params) -> int:
-        """As many as there are plans."""
-        return len(params["plans"])
 
     def plan(self, params: Params, k: int, drawn: Sequence[str]) -> RenderPlan:
         """The plan as it was accepted, with pictures in the place of keys."""
@@ -63,6 +113,7 @@ class NewJob:
     seconds: float = 900.0
     user: str | None = None
     project: str | None = None
+    subject: str | None = None
     priority: int = 100
     """From 1; within the tenant, the smaller goes first."""
 
@@ -93,7 +144,7 @@ def chain(tenant: str, frames: Sequence[tuple[str, RenderPlan]], **more: Any) ->
     """A job that draws (key, plan) in this order; each plan may look at frames before it."""
     new = render(tenant, [plan for _, plan in frames], **more)
     params = new.params | {"keys": [key for key, _ in frames]}
-    return replace(new, kind=STORYBOARD, params=params)
+    return replace(new, kind=CHAIN, params=params)
 
 
 def _named(said: Any, pictures: Mapping[str, str]) -> Any:

@@ -3,24 +3,25 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from dbos import DBOS
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from luciole.domain import Cancelled, DeadlineExceeded, LucioleError, RenderPlan
 from luciole.domain.job import Failure, JobState
 from serving.jobs import running
-from serving.jobs.artist import Artist, Pixels, Watch, draw_patiently
+from serving.jobs.artist import Artist, Easel, Pixels, Watch
 from serving.jobs.ending import Ending, end
 from serving.jobs.fence import FencedDatabase, give_up, patiently
 from serving.jobs.hand import Hand
 from serving.jobs.turns import Turns
-from serving.jobs.work import Kind
+from serving.jobs.work import Kind, Sketch
 from serving.storage.columns import now
 from serving.storage.objects import Objects
 
+R = TypeVar("R")
 TELL = 0.25
 """Seconds between two progress events of a job."""
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ class Worker:
             for k in range(total):
                 if DBOS.run_step({"name": "frame"}, self._frame, job, k) is None:
                     return
-            DBOS.run_step({"name": "end"}, self._end, job, Ending(JobState.SUCCEEDED))
+            DBOS.run_step({"name": "end"}, self._succeed, job)
         except Exception as error:  # the top of the worker
             log.exception("unforeseen", job=job)
             give_up(f"{type(error).__name__} in {job}")
@@ -74,6 +75,14 @@ class Worker:
 
     def _frame(self, job: str, k: int) -> str | None:
         """Draw a frame and record it; None once the job has ended."""
+        return self._tried(job, f"frame {k}", lambda row: self._attempt(row, k))
+
+    def _succeed(self, job: str) -> None:
+        """Make what the frames come to, and end the job well."""
+        self._tried(job, "its last part", self._finish)
+
+    def _tried(self, job: str, what: str, act: Callable[[Row[Any]], R]) -> R | None:
+        """Do a part of a job unless it has ended, or brings workers down again and again."""
         row = self._database.write(running.row_of, job)
         if row is None:
             return None
@@ -83,36 +92,57 @@ class Worker:
             if tries is None:
                 return None
             if tries > self._tries:
-                words = f"frame {k} brought down its worker {self._tries} times"
+                words = f"{what} brought down its worker {self._tries} times"
                 self._end(job, _failed("poisoned", words))
                 return None
-            return self._attempt(row, k)
+            return act(row)
 
     def _attempt(self, row: Row[Any], k: int) -> str | None:
         before = self._database.write(running.frames_drawn, row.id)
         left = (row.deadline_at - now()).total_seconds()
         canceled, tell = (lambda: self.hand.canceled(row.id)), self._teller(row, k)
         watch = Watch(time.monotonic() + left, canceled, tell)
+        kind = self._studio.kinds[row.kind]
         try:
-            plan = self._studio.kinds[row.kind].plan(row.params, k, before)
+            plan = kind.plan(row.params, k, before)
             watch.size = plan.width * plan.height / 1e6
             watch.check()
-            pixels = draw_patiently(self._studio.artist, plan, watch)
+            sketch = kind.draw(row.params, k, plan, Easel(self._studio.artist, watch))
         except Exception as error:  # a fault in one job must not take the others down
             self._end(row.id, _ending(error, watch))
             return None
-        picture = self._kept(pixels, plan)
-        recorded = self._database.write(running.drawn, row.id, k, plan, picture)
+        picture = self._kept(sketch)
+
+        def note(connection: Connection, job: Row[Any], k: int, sha256: str) -> None:
+            kind.note(connection, job, k, sha256, sketch.notes)
+
+        recorded = self._database.write(running.drawn, row.id, k, sketch.plan, picture, note)
         return picture.sha256 if recorded else None
 
-    def _kept(self, pixels: Pixels, plan: RenderPlan) -> running.Picture:
+    def _finish(self, row: Row[Any]) -> None:
+        try:
+            made = patiently(lambda: self._studio.kinds[row.kind].files(row.params))
+        except Exception as error:  # as above
+            self._end(row.id, _failed_by(error))
+            return
+        files = {
+            one.name: self._stored(one.content, one.mime, one.extension, one.width, one.height)
+            for one in made
+        }
+        self._database.write(running.succeeded, row.id, files)
+
+    def _kept(self, sketch: Sketch) -> running.Stored:
         """Encode and store; the file is there before any row names it."""
-        file = self._studio.encode(pixels, plan)
-        height, width = pixels.shape[:2]
+        file = self._studio.encode(sketch.pixels, sketch.plan)
+        height, width = sketch.pixels.shape[:2]
+        return self._stored(file.content, file.mime, file.extension, width, height)
+
+    def _stored(
+        self, content: bytes, mime: str, extension: str, width: int | None, height: int | None
+    ) -> running.Stored:
         put = self._studio.objects.put
-        sha256 = patiently(lambda: put(file.content, file.extension, file.mime))
-        size = len(file.content)
-        return running.Picture(sha256, size, file.mime, file.extension, width, height)
+        sha256 = patiently(lambda: put(content, extension, mime))
+        return running.Stored(sha256, len(content), mime, extension, width, height)
 
     def _teller(self, row: Row[Any], k: int) -> Callable[[int, int], None]:
         began, told = time.monotonic(), -TELL
@@ -140,6 +170,10 @@ def _ending(error: Exception, watch: Watch) -> Ending:
         return Ending(JobState.CANCELED, unfinished=watch.spent)
     if isinstance(error, DeadlineExceeded):
         return Ending(JobState.EXPIRED, Failure(code=error.code, message=str(error)))
+    return _failed_by(error)
+
+
+def _failed_by(error: Exception) -> Ending:
     if isinstance(error, LucioleError):
         return _failed(error.code, str(error))
     log.error("unforeseen", kind=type(error).__name__, exc_info=error)

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -94,6 +93,7 @@ class JobRow(Row):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_tenant_created_at_id", "tenant", "created_at", "id"),
+        Index("ix_jobs_tenant_subject", "tenant", "subject"),
         Index("ix_jobs_unended", "state", sqlite_where=text("ended_at IS NULL"),
               postgresql_where=text("ended_at IS NULL")),
     )  # fmt: skip
@@ -102,6 +102,8 @@ class JobRow(Row):
     user: Mapped[str | None]
     project: Mapped[str | None]
     """What the caller groups by; events can be asked for by it."""
+    subject: Mapped[str | None]
+    """What it draws, such as a storyboard."""
     kind: Mapped[str]
     params: Mapped[dict[str, Any]]
     state: Mapped[str]
@@ -135,6 +137,15 @@ class JobFrameRow(Row):
     """The RenderPlan that draws it again."""
     units: Mapped[float]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class JobFileRow(Row):
+    """A file that a job made of its frames, such as a contact sheet."""
+
+    __tablename__ = "job_files"
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    asset_sha: Mapped[str] = mapped_column(ForeignKey("assets.sha256"))
 
 
 class AssetRow(Row):
@@ -346,40 +357,21 @@ class StoryboardRow(Row):
     changed_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
-class ShotRow(Row):
-    """Camera, light, background and palette that frames share."""
-
-    __tablename__ = "shots"
-    storyboard: Mapped[str] = mapped_column(
-        ForeignKey("storyboards.id", ondelete="CASCADE"), primary_key=True
-    )
-    id: Mapped[str] = mapped_column(primary_key=True)
-    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
-    position: Mapped[int]
-    document: Mapped[dict[str, Any]]
-
-
 class FrameRow(Row):
-    """A frame and what it was last drawn from; another digest now means that it is stale."""
+    """A frame of a storyboard as it was drawn; one whose key has no row is stale."""
 
     __tablename__ = "frames"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["storyboard", "shot"], ["shots.storyboard", "shots.id"], ondelete="CASCADE"
-        ),
-    )
     storyboard: Mapped[str] = mapped_column(
         ForeignKey("storyboards.id", ondelete="CASCADE"), primary_key=True
     )
-    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 over all that the picture depends on."""
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
-    shot: Mapped[str]
-    position: Mapped[int]
-    document: Mapped[dict[str, Any]]
-    digest: Mapped[str | None]
-    """Of the plan and all that it inherits, when it was drawn."""
-    asset_sha: Mapped[str | None] = mapped_column(ForeignKey("assets.sha256"))
-    version: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
+    name: Mapped[str]
+    asset_sha: Mapped[str] = mapped_column(ForeignKey("assets.sha256"))
+    record: Mapped[dict[str, Any]]
+    """Plan, attempts, likeness, and who drifted."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class ExecutorLeaseRow(Row):

@@ -17,7 +17,7 @@ from serving.gateway.parts import Its, Parts
 from serving.gateway.refusals import NotFound, Unauthenticated
 from serving.storage.objects import IMMUTABLE
 
-NAME = re.compile(r"([0-9a-f]{64})\.(png|jpg|webp)")
+NAME = re.compile(r"([0-9a-f]{64})\.(png|jpg|webp|gif|json)")
 BODY = {"content": {mime: {"schema": {"type": "string", "format": "binary"}}
                     for mime, _ in FORMATS.values()}, "required": True}  # fmt: skip
 

@@ -56,8 +56,13 @@ class Shelf:
         self._database, self._reading = database, database.execution_options(**READING)
         self._objects, self.signer = objects, signer
 
-    async def keep(self, tenant: str, picture: Inspected) -> Asset:
-        """Store the bytes, then say whose they are; StorageFull, StorageUnavailable."""
+    async def keep(
+        self, tenant: str, picture: Inspected, kind: str = UPLOAD, owner: str | None = None
+    ) -> Asset:
+        """Store the bytes, then say whose they are; StorageFull, StorageUnavailable.
+
+        `owner` is the id of what needs them, or else the tenant.
+        """
         content, mime, extension = picture.content, picture.mime, picture.extension
         sha256 = await asyncio.to_thread(self._objects.put, content, extension, mime)
         row = {
@@ -70,7 +75,7 @@ class Shelf:
         }
         with storage_errors():
             async with self._database.begin() as connection:
-                await connection.run_sync(_keep, tenant, row)
+                await connection.run_sync(_keep, tenant, row, kind, owner or tenant)
         return await self.find(tenant, sha256)
 
     async def find(self, tenant: str, sha256: str) -> Asset:
@@ -173,8 +178,10 @@ class Shelf:
         return f"/assets/{asset.name}?{self.signer.query(asset.name)}"
 
 
-def _keep(connection: Connection, tenant: str, row: dict[str, object]) -> None:
+def _keep(
+    connection: Connection, tenant: str, row: dict[str, object], kind: str, owner: str
+) -> None:
     insert_if_new(connection, AssetRow, **row)
     insert_if_new(
-        connection, AssetRefRow, sha256=row["sha256"], tenant=tenant, kind=UPLOAD, owner=tenant
+        connection, AssetRefRow, sha256=row["sha256"], tenant=tenant, kind=kind, owner=owner
     )

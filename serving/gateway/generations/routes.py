@@ -17,6 +17,7 @@ from serving.gateway.generations.shown import (
     JobPage,
     JobShown,
     accepted,
+    made,
     output,
 )
 from serving.gateway.parts import Its
@@ -70,13 +71,14 @@ async def list_jobs(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     status: Annotated[list[Status] | None, Query()] = None,
     project: Annotated[Project | None, Query()] = None,
+    subject: Annotated[str | None, Query(max_length=100)] = None,
 ) -> JobPage:
     """The newest first."""
     before = None
     if cursor is not None:
         before = await named_by(cursor, lambda job: parts.jobs.get(caller.tenant, job))
     states = [state for state, word in STATUS.items() if word in (status or ())]
-    found = await parts.jobs.listed(caller.tenant, states, project, before, limit)
+    found = await parts.jobs.listed(caller.tenant, states, project, before, limit, subject)
     following = cursor_of(found[-1].id) if len(found) == limit else None
     items = [JobShown.of(job) for job in found]
     return JobPage.model_validate({"items": items, "next_cursor": following}, by_name=True)
@@ -87,7 +89,9 @@ async def show_job(job: str, request: Request, caller: Reader, parts: Its) -> Jo
     """How a job stands, and what it has drawn so far."""
     found = await parts.jobs.get(caller.tenant, job)
     frames = await parts.jobs.frames(caller.tenant, job)
-    return JobShown.of(found, [output(frame, parts, request) for frame in frames])
+    files = await parts.jobs.files(caller.tenant, job)
+    outputs = [output(frame, parts, request) for frame in frames]
+    return JobShown.of(found, outputs, [made(file, parts, request) for file in files])
 
 
 @router.post("/jobs/{job}/cancel", status_code=202)

@@ -5,7 +5,7 @@ from typing import Self
 from fastapi import Request
 from pydantic import AwareDatetime
 
-from luciole.domain.job import DrawnFrame, Failure, Job, JobState
+from luciole.domain.job import DrawnFrame, Failure, Job, JobFile, JobState
 from serving.gateway.generations.form import Form
 from serving.gateway.parts import Parts
 
@@ -40,6 +40,17 @@ class Output(Form):
     url: str
 
 
+class MadeFile(Form):
+    """A file that a job made of its frames; `url` opens it for a while."""
+
+    name: str
+    sha256: str
+    mime: str
+    width: int | None
+    height: int | None
+    url: str
+
+
 class JobShown(Form):
     """How a job stands; `cost` and `units` in steps x megapixels."""
 
@@ -49,6 +60,8 @@ class JobShown(Form):
     """The word that events use."""
     kind: str
     project: str | None
+    subject: str | None
+    """What it draws, such as a storyboard's id."""
     cancel_requested: bool
     error: Failure | None
     total: int
@@ -60,15 +73,22 @@ class JobShown(Form):
     deadline_at: AwareDatetime
     outputs: list[Output] | None = None
     """Not told in lists."""
+    files: list[MadeFile] | None = None
+    """What was made of the frames, such as a contact sheet; not told in lists."""
 
     @classmethod
-    def of(cls, job: Job, outputs: list[Output] | None = None) -> Self:
+    def of(
+        cls,
+        job: Job,
+        outputs: list[Output] | None = None,
+        files: list[MadeFile] | None = None,
+    ) -> Self:
         """As its row says."""
         shared = cls.model_fields.keys() & Job.model_fields.keys()
         known = {name: getattr(job, name) for name in shared}
         return cls.model_validate(
             {"job_id": job.id, "status": STATUS[job.state], "error": job.failure,
-             "outputs": outputs, **known},
+             "outputs": outputs, "files": files, **known},
             by_name=True,
         )  # fmt: skip
 
@@ -89,13 +109,23 @@ def accepted(job: Job, parts: Parts, request: Request) -> AcceptedJob:
 
 def output(frame: DrawnFrame, parts: Parts, request: Request) -> Output:
     """A drawn frame with an address."""
-    extension = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}[frame.mime]
-    name = f"{frame.sha256}.{extension}"
-    path = f"/assets/{name}?{parts.shelf.signer.query(name)}"
     known = {
         "index": frame.k,
         "seed": frame.plan.seed,
-        "url": parts.addresses.of(request, path),
+        "url": url_of(frame.sha256, frame.mime, parts, request),
         **{name: getattr(frame, name) for name in ("sha256", "mime", "width", "height")},
     }
     return Output.model_validate(known, by_name=True)
+
+
+def made(file: JobFile, parts: Parts, request: Request) -> MadeFile:
+    """A file with an address."""
+    url = url_of(file.sha256, file.mime, parts, request)
+    return MadeFile.model_validate(file.model_dump() | {"url": url}, by_name=True)
+
+
+def url_of(sha256: str, mime: str, parts: Parts, request: Request) -> str:
+    """The signed address of an asset."""
+    extension = mime.partition("/")[2].replace("jpeg", "jpg")
+    name = f"{sha256}.{extension}"
+    return parts.addresses.of(request, f"/assets/{name}?{parts.shelf.signer.query(name)}")

@@ -11,6 +11,7 @@ from luciole.domain.storyboard import Retries
 from serving.orchestration.characters.drift import draw_alike
 from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.compile import CompiledFrame, with_pictures
+from serving.orchestration.scenes.likeness import Likeness
 
 Progress = Callable[[int, int], None]
 
@@ -26,14 +27,6 @@ class Draws(Protocol):
         self, plans: Sequence[RenderPlan], progress: Progress | None = None
     ) -> Sequence[Picture]:
         """Draw; raises EngineError."""
-        ...
-
-
-class Likeness(Protocol):
-    """Says how much each character of a frame looks like its references, -1 to 1."""
-
-    def __call__(self, frame: CompiledFrame, picture: Picture) -> dict[str, float]:
-        """A score for everybody who has references; nothing where nobody has."""
         ...
 
 
@@ -135,7 +128,7 @@ def _drawn(
         return draws.render([plan], lambda done, total: progress(frame, done, total))[0]
 
     plan = with_pictures(frame.plan, pictures)
-    best = draw_alike(plan, draw, lambda picture: likeness(frame, picture), retries)
+    best = draw_alike(plan, draw, lambda picture: likeness(frame.shot, picture), retries)
     content, said = png(best.picture), best.plan.model_dump(mode="json")
     record = Drawn(frame.key, name_of(content), said, best.attempts, best.scores, best.drifted)
     return record, content

@@ -1,35 +1,27 @@
 """`python -m serving storyboard <file>`: pictures, contact sheet, animatic and manifest."""
 
 import hashlib
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from luciole.bundle import MANIFEST, Bundle
 from luciole.domain import RenderPlan
-from luciole.domain.character import Facet
-from luciole.domain.shots import Shot, links_of
 from luciole.domain.storyboard import Storyboard
-from luciole.engines import Engine
 from luciole.engines.onnx import OnnxEngine
 from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 from serving.exported import ensure
 from serving.orchestration.characters.encoder import EngineEncoder
-from serving.orchestration.pictures import Picture, PictureShelf
-from serving.orchestration.scenes.build import Drawn, FrameCache, Likeness, build, stale
+from serving.orchestration.pictures import PictureShelf
+from serving.orchestration.scenes.album import album
+from serving.orchestration.scenes.build import Drawn, FrameCache, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
-from serving.orchestration.scenes.likeness import FrameLikeness
-from serving.orchestration.scenes.regions import columns
-from serving.orchestration.scenes.sheet import Panel, animatic, contact_sheet
-from serving.orchestration.scenes.words import places_of, story_of
+from serving.orchestration.scenes.likeness import likeness_of
 from serving.orchestration.scenes.written import read_storyboard
 from serving.run import default_bundle
 from serving.settings import Settings
@@ -115,7 +107,8 @@ def draw(
     engine = OnnxEngine(bundle, threads=settings.threads)
     shown = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
     try:
-        likeness = likeness_of(engine, board, shelf)
+        seeing = engine.bundle.manifest.vision is not None
+        likeness = likeness_of(EngineEncoder(engine) if seeing else None, board, shelf)
         pipeline = Pipeline(engine, shelf)
         with Progress(*shown, console=console) as bar:
             waiting = [frame.key for frame in stale(frames, cache)]
@@ -137,15 +130,6 @@ def draw(
     return made
 
 
-def likeness_of(engine: Engine, board: Storyboard, shelf: PictureShelf) -> Likeness:
-    """Scores by the bundle's image encoder; none without such an encoder or without pictures."""
-    if engine.bundle.manifest.vision is None or not any(
-        member.pictures.get(Facet.IDENTITY) for member in board.characters.values()
-    ):
-        return lambda *_: {}
-    return FrameLikeness(EngineEncoder(engine), board, shelf)
-
-
 def write(
     folder: Path,
     board: Storyboard,
@@ -153,50 +137,9 @@ def write(
     made: dict[str, Drawn],
     shelf: PictureShelf,
 ) -> Path:
-    """Every file, in the order of the story; pictures of frames that are gone are removed."""
-    compiled = {frame.shot.name: frame for frame in frames}
-    panels, entries, files = [], [], {}
-    for number, frame in enumerate(board.frames, start=1):
-        drawn, links = made[frame.name], links_of(board, frame)
-        picture = shelf.open(drawn.picture)
-        words = story_of(compiled[frame.name].shot)
-        panels.append(Panel(frame, picture, words, links, drawn.drifted))
-        name = f"frames/{number:02d}-{frame.name}.png"
-        files[name] = shelf.bytes_of(drawn.picture)
-        entry = _entry(name, board, compiled[frame.name], drawn)
-        entries.append(entry | {"columns": _columns(compiled[frame.name].shot, picture)})
-    sheet = io.BytesIO()
-    contact_sheet(board.title, panels).save(sheet, "PNG")
-    files["contact-sheet.png"] = sheet.getvalue()
-    files["animatic.gif"] = animatic(panels)
-    manifest = {"format_version": FORMAT_VERSION, "title": board.title, "frames": entries}
-    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
-    _replace(folder, files)
+    """Every file of the album; pictures of frames that are gone are removed."""
+    _replace(folder, album(board, frames, made, shelf))
     return folder / MANIFEST
-
-
-def _entry(file: str, board: Storyboard, frame: CompiledFrame, drawn: Drawn) -> dict[str, Any]:
-    """What the manifest says of a frame: enough to draw it again and to measure it."""
-    shot = frame.shot
-    return {
-        "name": shot.name,
-        "file": file,
-        "picture": drawn.picture,
-        "key": drawn.key,
-        "looks_at": list(frame.looks_at),
-        "shot": shot.model_dump(mode="json"),
-        "characters": {name: board.characters[name].model_dump(mode="json") for name in shot.roles},
-        "plan": drawn.plan,
-        "attempts": drawn.attempts,
-        "likeness": drawn.likeness,
-        "drifted": list(drawn.drifted),
-        "left_out": list(frame.left_out),
-    }
-
-
-def _columns(shot: Shot, picture: Picture) -> dict[str, tuple[int, int]]:
-    """From which pixel column to which everybody is expected."""
-    return columns(places_of(shot), picture.shape[1]) if shot.roles else {}
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:

@@ -1,16 +1,36 @@
 """How much the people of a frame look like their references."""
 
+from typing import Protocol
+
 import numpy as np
 
 from luciole.domain.character import Facet
+from luciole.domain.shots import Shot
 from luciole.domain.storyboard import Storyboard
+from luciole.pictures import Pictures
 from serving.orchestration.characters.crops import embed
 from serving.orchestration.characters.drift import Scores
 from serving.orchestration.characters.encoder import Embeddings, Encoder
-from serving.orchestration.pictures import Picture, PictureShelf
-from serving.orchestration.scenes.compile import CompiledFrame
+from serving.orchestration.pictures import Picture
 from serving.orchestration.scenes.regions import columns
 from serving.orchestration.scenes.words import places_of
+
+
+class Likeness(Protocol):
+    """Says how much each character of a frame looks like its references, -1 to 1."""
+
+    def __call__(self, shot: Shot, picture: Picture) -> Scores:
+        """A score for everybody who has references; nothing where nobody has."""
+        ...
+
+
+def likeness_of(encoder: Encoder | None, storyboard: Storyboard, pictures: Pictures) -> Likeness:
+    """Scores by an image encoder; none without one or where nobody has pictures."""
+    if encoder is None or not any(
+        member.pictures.get(Facet.IDENTITY) for member in storyboard.characters.values()
+    ):
+        return lambda *_: {}
+    return FrameLikeness(encoder, storyboard, pictures)
 
 
 class FrameLikeness:
@@ -19,7 +39,7 @@ class FrameLikeness:
     Who has no pictures has no score.
     """
 
-    def __init__(self, encoder: Encoder, storyboard: Storyboard, shelf: PictureShelf) -> None:
+    def __init__(self, encoder: Encoder, storyboard: Storyboard, shelf: Pictures) -> None:
         self._encoder = encoder
         self._means = {
             name: _mean([shelf.open(one) for one in pictures], encoder)
@@ -27,9 +47,9 @@ class FrameLikeness:
             if (pictures := member.pictures.get(Facet.IDENTITY))
         }
 
-    def __call__(self, frame: CompiledFrame, picture: Picture) -> Scores:
+    def __call__(self, shot: Shot, picture: Picture) -> Scores:
         """-1 to 1 for everybody in the frame who has pictures."""
-        between = columns(places_of(frame.shot), picture.shape[1]) if frame.shot.roles else {}
+        between = columns(places_of(shot), picture.shape[1]) if shot.roles else {}
         names = [name for name in between if name in self._means]
         if not names:
             return {}

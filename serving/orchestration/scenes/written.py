@@ -57,12 +57,12 @@ def read_storyboard(file: Path, shelf: PictureShelf) -> Storyboard:
     try:
         cast = _CAST.validate_python(characters)
     except ValidationError as error:
-        raise _named(error, {}, "characters") from error
+        raise mistake(error, {}, "characters") from error
     members = {name: _member(file.parent, name, one, shelf) for name, one in cast.items()}
     try:
         return Storyboard.model_validate({**written, "characters": members})
     except ValidationError as error:
-        raise _named(error, written) from error
+        raise mistake(error, written) from error
 
 
 def _parsed(file: Path) -> Any:
@@ -119,8 +119,8 @@ def _content(field: str, file: Path) -> bytes:
         raise InvalidRequest(field, f"{file.name} cannot be read: {error.strerror}") from error
 
 
-def _named(error: ValidationError, written: Mapping[str, Any], *above: str) -> InvalidRequest:
-    """The first mistake, with a frame's name where pydantic has its number."""
+def mistake(error: ValidationError, written: Mapping[str, Any], *above: str) -> InvalidRequest:
+    """The first one, with a frame's name where pydantic has its number."""
     first = error.errors()[0]
     place = [*above, *first["loc"]]
     frames = written.get("frames")

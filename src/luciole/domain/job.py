@@ -43,6 +43,8 @@ class Job(_Record):
     tenant: str
     kind: str
     project: str | None
+    subject: str | None = None
+    """What it draws, such as a storyboard."""
     state: JobState
     cancel_requested: bool
     failure: Failure | None
@@ -68,6 +70,16 @@ class DrawnFrame(_Record):
     height: int
     plan: RenderPlan
     units: float
+
+
+class JobFile(_Record):
+    """What a job made of its frames, such as a contact sheet."""
+
+    name: str
+    sha256: str
+    mime: str
+    width: int | None
+    height: int | None
 
 
 class JobEvent(_Record):

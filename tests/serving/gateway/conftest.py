@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from luciole.bundle import Bundle, Manifest, Sizes
+from luciole.bundle import Bundle, GraphSpec, Manifest, Sizes
 from luciole.domain import RenderPlan
 from luciole.engines import Engine
 from luciole.engines.batcher import StepBatcher
@@ -36,12 +36,17 @@ from tests.serving.orchestration.characters.colours import Colours
 SIZES = Sizes(default=128, min=64, max=256, stride=32, max_batch=8)
 Serve = Callable[..., AbstractContextManager[str]]
 
+GRAPHS = {
+    name: GraphSpec(file="", inputs=(), outputs=())
+    for name in ("vae_encoder", "denoiser_guided", "anchor_encoder")
+}
+
 
 class Painter:
     """Draws a plain field in the colour of its seed."""
 
     manifest = Manifest.model_construct(
-        name="painter", source="0" * 64, sizes=SIZES, styles={}, files={}
+        name="painter", source="0" * 64, sizes=SIZES, styles={}, files={}, graphs=GRAPHS
     )
 
     def check(self, plan: RenderPlan) -> None:

@@ -10,7 +10,10 @@ OPEN = {"/", "/healthz", "/readyz", "/metrics"}
 OWN = {"/api/v1/me", "/api/v1/token", "/v1/models", "/v1/images/generations", "/v1/images/edits"}
 """What these tell or do is the caller's own, and names nothing of anybody."""
 
-BODIES = {"/api/v1/characters/{character}": {"name": "stolen"}}
+BODIES: dict[str, Any] = {
+    "/api/v1/characters/{character}": {"name": "stolen"},
+    "/api/v1/storyboards/{storyboard}/builds": {},
+}
 """What routes want to hear before they look for the thing."""
 
 
@@ -36,19 +39,31 @@ def ours(admin: httpx.Client, guarded: tuple[str, object], tiny_png: bytes) -> d
     consent = {"basis": "fictional", "given_by": "us"}
     person = {"name": "secret person", "consent": consent, "pictures": [{"sha256": asset}]}
     character = admin.post("/api/v1/characters", json=person).json()["id"]
+    story = {"title": "secret story", "frames": [{"name": "a"}]}
+    storyboard = admin.post("/api/v1/storyboards", json=story).json()["id"]
     return {
-        "job": job, "sha256": asset, "key": key, "webhook": hook, "character": character,
+        "job": job,
+        "storyboard": storyboard,
+        "sha256": asset,
+        "key": key,
+        "webhook": hook,
+        "character": character,
         "version": "1",
-    }  # fmt: skip
+    }
 
 
 def test_a_route_with_a_name_in_it_knows_no_thing_of_another_tenant(
     stranger: httpx.Client, admin: httpx.Client, paths: dict[str, Any], ours: dict[str, str]
 ) -> None:
     unknown = {
-        "job": "job_" + "0" * 32, "sha256": "0" * 64, "key": "key_0", "webhook": "hook_0",
-        "character": "character_" + "0" * 32, "version": "1",
-    }  # fmt: skip
+        "job": "job_" + "0" * 32,
+        "storyboard": "storyboard_" + "0" * 32,
+        "sha256": "0" * 64,
+        "key": "key_0",
+        "webhook": "hook_0",
+        "character": "character_" + "0" * 32,
+        "version": "1",
+    }
     tried = []
     for path, methods in paths.items():
         if "{" not in path:

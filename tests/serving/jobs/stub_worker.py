@@ -18,7 +18,7 @@ from PIL import Image
 from luciole.domain import EngineBadOutput, EngineError, RenderPlan
 from serving.jobs.artist import Pixels, Watch
 from serving.jobs.process import WorkerLimits, run_worker
-from serving.jobs.work import RENDER, STORYBOARD, Chain, Render
+from serving.jobs.storyboards import kinds
 from serving.jobs.worker import Encoded, Studio
 from serving.storage.database import open_database
 from serving.storage.objects import open_objects
@@ -59,9 +59,9 @@ def main(url: str, folder: str, notes: str, said: str) -> None:
     limits = json.loads(said)
     if "orphans" in limits:
         limits["orphans"] = timedelta(seconds=limits["orphans"])
-    studio = Studio(Pretender(Path(notes)), encode, open_objects(f"file://{folder}"),
-                    {RENDER: Render(), STORYBOARD: Chain()})  # fmt: skip
-    run_worker(url, open_database(url), studio, WorkerLimits(**limits))
+    database, objects = open_database(url), open_objects(f"file://{folder}")
+    studio = Studio(Pretender(Path(notes)), encode, objects, kinds(database, objects, None))
+    run_worker(url, database, studio, WorkerLimits(**limits))
 
 
 if __name__ == "__main__":

@@ -147,8 +147,8 @@ def test_the_bundles_encoder_scores_a_picture_against_itself_with_one(
     (compiled,) = compile_storyboard(board, lambda _: None, "r", {})
     encoder = EngineEncoder(engine)
     scores = FrameLikeness(encoder, board, shelf)
-    assert scores(compiled, picture)["mika"] == pytest.approx(1, abs=1e-4)
-    assert scores(compiled, 255 - picture)["mika"] < 1
+    assert scores(compiled.shot, picture)["mika"] == pytest.approx(1, abs=1e-4)
+    assert scores(compiled.shot, 255 - picture)["mika"] < 1
     assert len(encoder.hash) == 64
     assert encoder.embed(picture[None]).shape[1] == encoder.dimension
     engine.close()
