@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from export.graphs import Graph, guided_sizes
 from luciole.bundle import TensorSpec
 from luciole.domain import BundleError
 
+Files = tuple[str, ...]
 LARGE = 256
 """Bytes above which a tensor lies beside the graph."""
 
@@ -26,9 +27,7 @@ class OnnxTarget:
     opset: int = 20
     optimize: bool = False
 
-    def write(
-        self, graph: Graph, example: dict[str, int], folder: Path
-    ) -> dict[str, tuple[str, ...]]:
+    def write(self, graph: Graph, example: dict[str, int], folder: Path) -> dict[str, Files]:
         """Write `<name>.onnx` and its weights beside it; by name, the files that hold them.
 
         `example` sizes only guide the tracing. Weights that another graph has written are not
@@ -52,18 +51,26 @@ class OnnxTarget:
         _name_axes(graph.spec.file, written.inputs, graph.tensors)
         _name_axes(graph.spec.file, written.outputs, graph.outputs)
         _strip(written)
-        return _save_all(program.model, graph, folder)
+        return save_all(_parts(program.model, graph), graph, folder)
 
 
-def _save_all(model: ir.Model, graph: Graph, folder: Path) -> dict[str, tuple[str, ...]]:
-    """One file for each group of outputs; those written later use the earlier ones' weights."""
-    weights, files = set(graph.module.state_dict()), {}
-    earlier = [] if graph.shares is None else [graph.shares]
+def _parts(model: ir.Model, graph: Graph) -> dict[str, ir.Model]:
+    """A model for each group of outputs."""
+    parts = {}
     for name, spec in graph.specs.items():
-        part = model.clone()
+        part = parts[name] = model.clone()
         kept = {tensor.name for tensor in spec.outputs}
         part.graph.outputs[:] = [value for value in part.graph.outputs if value.name in kept]
         RemoveUnusedNodesPass()(part)
+    return parts
+
+
+def save_all(parts: Mapping[str, ir.Model], graph: Graph, folder: Path) -> dict[str, Files]:
+    """By name, the files that hold the weights; parts written later use the earlier ones'."""
+    weights, files = set(graph.module.state_dict()), {}
+    earlier = [] if graph.shares is None else [graph.shares]
+    for name, spec in graph.specs.items():
+        part = parts[name]
         for other in earlier:
             _share(part, folder / f"{other}.onnx", weights)
         files[name] = _save(part, spec.file, folder)
