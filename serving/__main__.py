@@ -1,6 +1,6 @@
 """`python -m serving <command>`: what the service can be told.
 
-triton-setup | up | worker | sender | demo | storyboard
+triton-setup | up | worker | sender | triton | demo | storyboard
 """
 
 import argparse
@@ -43,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     worker.set_defaults(command=_worker)
     sender = commands.add_parser("sender", help="sends bills and webhooks, until SIGTERM")
     sender.set_defaults(command=_sender)
+    alone = commands.add_parser("triton", help="Triton alone, for gateways and workers beside it")
+    alone.set_defaults(command=_triton)
     demo = commands.add_parser("demo", help="a contact sheet through the whole service")
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
@@ -98,6 +100,13 @@ def _sender(_: argparse.Namespace) -> None:
     from serving.settings import Settings
 
     sender(Settings())
+
+
+def _triton(_: argparse.Namespace) -> None:
+    from serving.settings import Settings
+    from serving.triton.host import host
+
+    host(Settings())
 
 
 def _demo(asked: argparse.Namespace) -> None:

@@ -30,12 +30,16 @@ from serving.settings import EngineChoice, Settings
 from serving.storage.database import open_database
 from serving.storage.migrate import migrate
 from serving.triton import environment, repository
+from serving.triton.distant import Distant
 from serving.triton.errors import TritonUnavailable
 from serving.triton.server import TritonServer
+from serving.triton.shares import taken
 from serving.triton.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[1]
 """The checkout, where `.venv-triton` lies."""
+START_SECONDS = 120.0
+"""How long a Triton that somebody else runs is waited for."""
 log = structlog.get_logger()
 
 
@@ -72,6 +76,10 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
         held.callback(local.close)
         probes = learned(local)
         notice = None
+        if settings.triton_url is not None:
+            local.close()
+            yield _elsewhere(held, settings, wording, settings.triton_url, probes)
+            return
         if settings.engine is not EngineChoice.ONNX:
             try:
                 supervisor, bank = held.enter_context(_triton(settings, bundle, probes))
@@ -117,6 +125,25 @@ def _over_triton(
     pipeline = _pipeline(engine, wording)
     seer = seer_of(engine)
     return Drawing(pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer)
+
+
+def _elsewhere(
+    held: ExitStack, settings: Settings, wording: Wording, url: str, probes: list[Probe]
+) -> Drawing:
+    """A Triton that somebody else runs; it is waited for."""
+    bundle, patience, bank = wording.bundle, settings.request_seconds, None
+    plain = TritonEngine(bundle, url, timeout_s=patience)
+    held.callback(plain.close)
+    keeper = Distant(_proof(plain, probes))
+    keeper.wait_ready(START_SECONDS)
+    if settings.triton_bank is not None and bundle.manifest.banks:
+        bank = held.enter_context(taken(bundle, settings.triton_bank))
+    engine = TritonEngine(bundle, url, timeout_s=patience, bank=bank)
+    held.callback(engine.close)
+    proof = _proof(engine, probes, keeper.report_trouble)
+    batcher, pipeline = _batcher(held, engine, settings), _pipeline(engine, wording)
+    seer = seer_of(engine)
+    return Drawing(pipeline, batcher, "triton", keeper, proof, None, None, wording, seer)
 
 
 def _pipeline(engine: Engine, wording: Wording) -> GuardedPipeline:

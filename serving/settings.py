@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     triton_folder: Path = Path("out/triton")
     """For the server's model repository and its log."""
+    triton_url: str | None = None
+    """host:port of a Triton that runs already, for gRPC; it must hold this very bundle."""
+    triton_bank: Path | None = None
+    """The folder of styles that such a Triton has mapped too; without one, it draws none."""
+    triton_shares: int = Field(default=4, ge=1)
+    """How many processes may load styles into it at a time."""
 
     queue_pictures: int = Field(default=64, ge=1)
     """Accepted and not yet drawn; beyond them callers are told to come back."""

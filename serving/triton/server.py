@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -23,11 +24,20 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the stubs and the server 
 class TritonServer:
     """Starts and stops tritonserver on loopback ports that stay the same over restarts."""
 
-    def __init__(self, environment: TritonEnvironment, repository: Path, log: Path) -> None:
+    def __init__(
+        self,
+        environment: TritonEnvironment,
+        repository: Path,
+        log: Path,
+        host: str = "127.0.0.1",
+        ports: Sequence[int] = (),
+    ) -> None:
+        """`ports` are those for HTTP, gRPC and metrics; any free ones if they are not given."""
         self.environment = environment
         self.repository = repository
         self.log = log
-        self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
+        self.host = host
+        self.http_port, self.grpc_port, self.metrics_port = ports or free_ports(3)
         self.mark = f"luciole_{uuid.uuid4().hex[:12]}_"
         self._process: subprocess.Popen[bytes] | None = None
         self.expected: set[int] = set()
@@ -114,7 +124,7 @@ class TritonServer:
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={EXIT_SECONDS}",
             *(f"--backend-config=python,{setting}" for setting in settings),
-            *(f"--{kind}-address=127.0.0.1" for kind in ("http", "grpc", "metrics")),
+            *(f"--{kind}-address={self.host}" for kind in ("http", "grpc", "metrics")),
             f"--http-port={self.http_port}",
             f"--grpc-port={self.grpc_port}",
             f"--metrics-port={self.metrics_port}",

@@ -1,0 +1,67 @@
+"""`python -m serving triton`: a Triton server alone, for gateways and workers beside it."""
+
+import signal
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from luciole.bundle import Bundle
+from luciole.domain import InvalidRequest
+from luciole.engines.onnx import OnnxEngine
+from serving.bootstrap import ROOT, configure_logging
+from serving.probe import Probe, learned
+from serving.settings import Settings
+from serving.triton import environment, repository, shares
+from serving.triton.server import TritonServer
+from serving.triton.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+def host(settings: Settings) -> None:
+    """Serve the bundle until SIGTERM: HTTP at LUCIOLE_PORT, gRPC and metrics at the two after it.
+
+    InvalidRequest if no folder is named for the styles; TritonUnavailable where there is no Triton.
+    """
+    configure_logging(settings.log_level)
+    if settings.triton_bank is None:
+        raise InvalidRequest("LUCIOLE_TRITON_BANK", "is not set; name a folder for the styles")
+    made, bundle = environment.find(ROOT), Bundle.open(settings.bundle)
+    probes = _probes(bundle, settings.threads)
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    folder = settings.triton_folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="models.", dir=folder) as models:
+        graphs = Path(models)
+        _write(settings, bundle, settings.triton_bank, graphs)
+        ports = range(settings.port, settings.port + 3)
+        server = TritonServer(made, graphs, folder / "triton.log", settings.host, ports)
+        supervisor = Supervisor(server, probes, unprobed=("generate",))
+        try:
+            supervisor.start()
+            log.info("triton is served", http=server.http_port, grpc=server.grpc_port)
+            stopping.wait()
+        finally:
+            supervisor.stop()
+
+
+def _probes(bundle: Bundle, threads: int) -> list[Probe]:
+    engine = OnnxEngine(bundle, threads=threads)
+    try:
+        return learned(engine)
+    finally:
+        engine.close()
+
+
+def _write(settings: Settings, bundle: Bundle, bank: Path, graphs: Path) -> None:
+    """The models of the bundle, over a bank that callers on this machine share."""
+    cut = shares.Shares(settings.triton_shares + 1, settings.style_slots - 1)
+    if bundle.manifest.banks:
+        bank = shares.make(bundle, bank, cut)
+    repository.write(repository.models_of(bundle, settings.threads, bank), graphs)
+    inside = repository.PipelineModel(bundle, bank, cut.server)
+    repository.write_pipeline(inside, graphs)
