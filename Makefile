@@ -9,7 +9,7 @@ help:
 	@echo "make up      the service, kept running"
 	@echo "make test    format, lint, types, imports and every test"
 	@echo "make check   the quick part of it"
-	@echo "make evals   measures the shipped model again"
+	@echo "make evals   measures the shipped model and its adapters again"
 	@echo "make storm   kills the service's parts while it works, and counts what is lost"
 	@echo "make bench   the measured speeds; make bench-train-style measures one again"
 
@@ -36,9 +36,19 @@ check: setup
 test: check
 	$(BIN)/python -m pytest
 
+FRIENDS := docs/storyboards/friends.yaml
+SUITES := identity pose depth style student int8 story
 evals: setup
 	$(BIN)/python -m export
+	$(BIN)/python -m export target=onnx_int8 tolerance=0.2 out=out/bundle_int8
 	$(BIN)/python -m evals
+	set -e; for seed in 1 2 3 4; do \
+	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/linked/$$seed; \
+	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/alone/$$seed --alone; \
+	done
+	set -e; for suite in $(SUITES); do $(BIN)/python -m evals suite=$$suite; done
+	$(BIN)/python -m evals suite=parity
+	$(BIN)/python -m evals.figures out/evals/*/report.json > out/evals/figures.md
 
 bench: setup
 	$(BIN)/python -m evals.bench

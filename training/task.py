@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+
+class Diverged(ArithmeticError):
+    """A gradient is not a number; the weights are still those of the step before."""
 
 
 class Task(pl.LightningModule):
@@ -40,7 +45,7 @@ class Task(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """By norm, and say how large it was.
+        """By norm, and say how large it was. Diverged where it is not finite.
 
         Lightning refuses this for fused optimizers because of fp16's loss scaling, which is not
         used here.
@@ -52,6 +57,11 @@ class Task(pl.LightningModule):
             norm = whole.clip_grad_norm_(limit)
         else:
             norm = nn.utils.clip_grad_norm_(weights, limit, foreach=True)
+        if not torch.isfinite(norm):
+            raise Diverged(
+                f"step {self.global_step}: the gradient's norm is {float(norm)}; go on from the "
+                "last checkpoint with a lower task.optimizer.lr or with trainer.precision=32-true"
+            )
         self.log("train/grad_norm", norm)
 
     def log(self, name: str, value: Any, *args: Any, **options: Any) -> None:

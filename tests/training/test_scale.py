@@ -3,6 +3,7 @@
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +14,13 @@ from torch import nn
 
 from tests.training.launch import finish
 from tests.training.test_experiments import configuration, tiny
-from training.__main__ import CONF
+from tests.training.test_experiments import pytestmark as pytestmark
+from training.__main__ import CONF, FINISHED, train
+from training.classifier import ClassifierTask
 from training.optimizer import adamw_8bit
 from training.run import compile_parts, resolved
 from training.run_log import RunLog
+from training.task import Diverged
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ddp", DDPStrategy), ("fsdp", FSDPStrategy)])
@@ -78,3 +82,21 @@ def test_runs_go_to_a_cluster_by_hydras_launcher() -> None:
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose("train", words, return_hydra_config=True)
     assert config.hydra.launcher._target_.endswith("SlurmLauncher")
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_a_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, seen = ClassifierTask.training_step, []
+
+    def broken(task: ClassifierTask, batch: Any, batch_idx: int) -> torch.Tensor:
+        seen.append(task)
+        return step(task, batch, batch_idx) * (float("nan") if batch_idx == 1 else 1)
+
+    monkeypatch.setattr(ClassifierTask, "training_step", broken)
+    with pytest.raises(
+        Diverged, match=r"step 1: the gradient's norm is nan; .*task\.optimizer\.lr"
+    ):
+        train(tiny("pocket_judge", tmp_path))
+    assert all(weight.isfinite().all() for weight in seen[-1].parameters())
+    assert not (tmp_path / "runs" / "pocket_judge" / FINISHED).exists()
