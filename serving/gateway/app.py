@@ -14,6 +14,7 @@ from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.login import login_app
 from serving.gateway.auth.provider import Provider
 from serving.gateway.auth.state import authenticator, secret, welcome
+from serving.gateway.backlog import Backlog
 from serving.gateway.characters import routes as characters
 from serving.gateway.drawing import Drawing
 from serving.gateway.events import socket, stream
@@ -23,10 +24,23 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
 from serving.gateway.opening import opened
 from serving.gateway.storyboards import routes as storyboards
+from serving.gateway.versions import routes as versions
 from serving.gateway.webhooks import routes as webhooks
 from serving.settings import Settings
 from serving.storage.database import open_database_async
 
+ROUTES = (
+    images,
+    generations,
+    assets,
+    stream,
+    socket,
+    accounts,
+    webhooks,
+    characters,
+    storyboards,
+    versions,
+)
 UPLOADS = (
     "/api/v1/assets",
     "/api/v1/characters/import",
@@ -58,17 +72,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     errors.install(app)
     app.include_router(auth.routes(access))
     app.include_router(auth.well_known(access))
-    for routes in (
-        images,
-        generations,
-        assets,
-        stream,
-        socket,
-        accounts,
-        webhooks,
-        characters,
-        storyboards,
-    ):
+    for routes in ROUTES:
         app.include_router(routes.router)
     if drawing.wording is not None:
         app.state.wording = drawing.wording
@@ -78,7 +82,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
         seal = secret(settings.state_folder / "login.key").hex()
         app.mount("/auth", login_app(access, provider, settings, seal))
     readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
-    app.include_router(health.routes(drawing, readiness, metrics))
+    app.include_router(health.routes(drawing, readiness, metrics, Backlog(database, metrics)))
     metrics.watch("engine_calls", "Of the engine, since the start", lambda: drawing.batcher.calls)
     metrics.watch("engine_rows", "Rows of all calls together", lambda: drawing.batcher.rows)
     for name, value in (drawing.gauges or {}).items():

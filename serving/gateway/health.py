@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from luciole.domain import EngineError
+from serving.gateway.backlog import Backlog
 from serving.gateway.drawing import Drawing
 from serving.gateway.metrics import Metrics
 
@@ -62,7 +63,7 @@ class Readiness:
         return None
 
 
-def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics) -> APIRouter:
+def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics, backlog: Backlog) -> APIRouter:
     """The pages beside the API."""
     router = APIRouter()
     words = {
@@ -87,6 +88,7 @@ def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics) -> APIRoute
 
     @router.get("/metrics")
     async def show() -> Response:
+        await backlog.look()
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router

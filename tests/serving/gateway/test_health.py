@@ -41,6 +41,16 @@ def test_metrics_count_pictures_and_how_many_rows_shared_a_call(gateway: str) ->
     assert after["luciole_queue_pictures"] == 0
 
 
+def test_metrics_say_how_many_jobs_wait_and_run_in_the_whole_service(gateway: str) -> None:
+    before = metrics(gateway)
+    body = {"prompt": "a girl", "numVariations": 1}
+    for _ in range(3):  # nobody draws them: this gateway has no workers
+        assert httpx.post(f"{gateway}/api/v1/generations", json=body).status_code == 202
+    after = metrics(gateway)
+    assert after["luciole_jobs_queued"] - before["luciole_jobs_queued"] == 3
+    assert after["luciole_jobs_running"] == 0
+
+
 def metrics(gateway: str) -> dict[str, float]:
     lines = httpx.get(f"{gateway}/metrics").text.splitlines()
     return {
