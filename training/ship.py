@@ -5,14 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from luciole.models.classifier import AttributeClassifier
 from luciole.models.folder import load_pipeline, save_folder
 from luciole.models.vision import load_image_encoder, over_clip_pixels
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "luciole" / "shipped" / "pocket"
 IMAGE_ENCODER = SHIPPED.with_name("image_encoder")
-JUDGE = ROOT / "evals" / "weights" / "judge"
 LIMIT = 40_000_000
 """Bytes of weights that a checkout should carry at most."""
 
@@ -37,11 +35,6 @@ def ship(models: Path, to: Path) -> int:
     return size
 
 
-def ship_judge(judge: Path, to: Path) -> None:
-    """The attribute classifier in half precision; it is loaded back in fp32."""
-    AttributeClassifier.load(judge).half().save(to)
-
-
 def ship_image_encoder(encoder: Path, to: Path) -> None:
     """What the `clip` recipe leaves, in half precision, over pixels as CLIP normalises them."""
     over_clip_pixels(load_image_encoder(str(encoder))).half().save_pretrained(to)
@@ -64,13 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.ship", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("out/models/pocket"))
     parser.add_argument("--to", type=Path, default=SHIPPED)
-    parser.add_argument("--judge", type=Path, help="a trained judge, shipped to evals/weights")
     parser.add_argument("--image-encoder", type=Path, help="of the clip recipe, shipped beside it")
     args = parser.parse_args()
     if args.image_encoder:
         ship_image_encoder(args.image_encoder, IMAGE_ENCODER)
-    if args.judge:
-        ship_judge(args.judge, JUDGE)
     print(f"{args.to}: {ship(args.models, args.to):,} bytes of weights")  # noqa: T201
 
 

@@ -1,8 +1,8 @@
 """`python -m training.ship_adapters identity out/models/pocket_identity`: an adapter, in fp16.
 
 A style (`... style out/styles/ink`) is in fp16 already; its card and preview come along.
-The estimator (`... estimator out/models/estimator`) goes to the evaluations, which measure controls
-with it.
+The estimator and the judge (`... judge out/models/judge`) go to the evaluations, which measure with
+them.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from luciole.adapters.control import load_control
 from luciole.adapters.identity import IdentityAdapter
 from luciole.adapters.lora_file import read_lora, weights_hash
+from luciole.models.classifier import AttributeClassifier
 from luciole.models.estimator import ConditionEstimator
 from luciole.models.folder import load_denoiser
 from training.identity import WEIGHTS
@@ -69,6 +70,11 @@ def ship_estimator(trained: Path, denoiser: Any, to: Path) -> int:
     return _ship(ConditionEstimator.load(trained).half().save, trained, to)
 
 
+def ship_judge(trained: Path, denoiser: Any, to: Path) -> int:
+    """Of a run's folder; no denoiser is asked. The bytes of its weights."""
+    return _ship(AttributeClassifier.load(trained).half().save, trained, to)
+
+
 def _ship(write: Any, trained: Path, to: Path) -> int:
     """Replaces the files of these names in `to`, and the card, which gets the weights' hashes.
 
@@ -96,6 +102,7 @@ SHIP = {
     "style": ship_style,
     "student": ship_student,
     "estimator": ship_estimator,
+    "judge": ship_judge,
 }
 PLACES = {
     "identity": SHIPPED.with_name("identity"),
@@ -104,6 +111,7 @@ PLACES = {
     "style": SHIPPED.parent / "styles" / "{name}",
     "student": SHIPPED.with_name("student"),
     "estimator": ROOT / "evals" / "weights" / "estimator",
+    "judge": ROOT / "evals" / "weights" / "judge",
 }
 """Where each kind goes unless told otherwise."""
 

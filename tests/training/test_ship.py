@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from luciole.models.classifier import AttributeClassifier
 from training import ship as shipping
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -41,13 +40,10 @@ def test_a_model_that_is_too_large_replaces_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["pocket"]
 
 
-def test_the_command_ships_model_and_judge(
+def test_the_command_ships_the_model(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    AttributeClassifier({"weather": ["rain", "snow"]}, [8, 8]).save(tmp_path / "trained")
-    monkeypatch.setattr(shipping, "JUDGE", tmp_path / "judge")
     command = ["ship", "--models", str(tiny_folder), "--to", str(tmp_path / "to")]
-    monkeypatch.setattr(sys, "argv", [*command, "--judge", str(tmp_path / "trained")])
+    monkeypatch.setattr(sys, "argv", command)
     shipping.main()
-    assert AttributeClassifier.load(tmp_path / "judge").classes == {"weather": ["rain", "snow"]}
     assert (tmp_path / "to" / "vae").is_dir()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from luciole.adapters.control import control_net
 from luciole.adapters.identity import IdentityAdapter
 from luciole.adapters.lora import LoraMismatch
+from luciole.models.classifier import AttributeClassifier
 from luciole.models.folder import load_denoiser
 from luciole.models.vision import image_encoder
 from tests.conftest import save_tiny_style
@@ -19,7 +20,7 @@ from training import ship_adapters as shipping
 from training.identity import WEIGHTS
 
 
-@pytest.mark.parametrize("kind", ["identity", "depth"])
+@pytest.mark.parametrize("kind", ["identity", "depth", "judge"])
 def test_the_weights_are_the_same_in_fp16(
     kind: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,6 +28,8 @@ def test_the_weights_are_the_same_in_fp16(
     if kind == "identity":
         eye = image_encoder(32, 8, 24, 1, 2, 32, "gelu", 20)
         IdentityAdapter.base(denoiser, eye).save(trained / WEIGHTS, half=False, metadata={})
+    elif kind == "judge":
+        AttributeClassifier({"weather": ["rain", "snow"]}, [8, 8]).save(trained)
     else:
         control_net(denoiser, (4, 4, 8, 8), words=False).save_pretrained(trained)
     (trained / "README.md").write_text("# made by a command\n")
