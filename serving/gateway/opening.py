@@ -21,6 +21,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.parts import Parts
 from serving.gateway.renderer import Limits, Renderer
 from serving.gateway.storyboards.boards import Boards
+from serving.gateway.versions.history import History
 from serving.jobs import durable
 from serving.jobs.feed import feeding
 from serving.jobs.ledger import SqlJobs
@@ -64,6 +65,7 @@ async def opened(
             meter=meter,
             characters=characters,
             boards=Boards(database),
+            history=History(database),
         )
         await hub.close()
     if characters is not None:

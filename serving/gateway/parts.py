@@ -16,6 +16,7 @@ from serving.gateway.encoding import Encoder
 from serving.gateway.events.hub import Hub
 from serving.gateway.renderer import Renderer
 from serving.gateway.storyboards.boards import Boards
+from serving.gateway.versions.history import History
 from serving.jobs.ledger import Jobs
 from serving.orchestration.characters.memory import CharacterMemory
 from serving.settings import Settings
@@ -38,6 +39,7 @@ class Parts:
     meter: Meter
     characters: CharacterMemory | None
     boards: Boards
+    history: History
 
 
 async def parts_of(connection: HTTPConnection) -> Parts:

@@ -23,6 +23,8 @@ from serving.storage.errors import StorageUnavailable
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 """Height x width x RGB."""
+Show = Callable[[int, int, Callable[[], Pixels]], None]
+"""Hears (steps done, steps in all), and can have the picture as far as it is."""
 BAD_OUTPUTS = 3
 """An engine that answers nonsense so often will not better itself."""
 log = structlog.get_logger()
@@ -39,6 +41,8 @@ class Watch:
     """Hears (steps done, steps in all)."""
     size: float = 0.0
     """Megapixels of the frame."""
+    show: Show | None = None
+    """Is given every look at the picture on its way, and takes those that somebody wants."""
     steps: int = field(default=0, init=False)
     """Done since the frame was last begun."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from luciole.domain.job import Failure, JobState
-from serving.jobs import events
+from serving.jobs import events, previews
 from serving.storage.columns import new_id, now
 from serving.storage.tables import (
     BillingOutboxRow,
@@ -54,6 +54,7 @@ def end(connection: Connection, job: str, ending: Ending) -> bool:
     _bill(connection, row, units)
     _tell_webhooks(connection, row)
     events.forget_progress(connection, job)
+    previews.forget(connection, job)
     events.append(connection, job, row.tenant, events.STATE, _said(row))
     return True
 

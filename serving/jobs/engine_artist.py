@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from sqlalchemy import Engine
 
 from luciole.domain import EngineBadOutput, EngineError, RenderPlan
-from serving.gateway.drawing import Drawing
+from serving.gateway.drawing import Drawing, Look
 from serving.jobs.artist import Pixels, Watch
 from serving.orchestration.pictures import decode
 from serving.storage.assets import content
@@ -43,8 +43,15 @@ class EngineArtist:
         with self._drawing.batcher.open(deadline=watch.deadline) as request:
             pipeline = self._drawing.pipeline.over(request, self._pictures)
             try:
-                return pipeline.render([plan], watch.step)[0]
+                return pipeline.render([plan], watch.step, _look(watch))[0]
             except EngineError as error:
                 if not isinstance(error, EngineBadOutput):
                     self._drawing.keeper.report_trouble()
                 raise
+
+
+def _look(watch: Watch) -> Look | None:
+    show = watch.show
+    if show is None:
+        return None
+    return lambda done, steps, now: show(done, steps, lambda: now()[0])

@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, or_, select, text
 
 from luciole.domain.job import JobEvent
 from serving.storage.tables import JobEventRow, JobRow
 
 STATE, PROGRESS, FRAME = "job.state", "job.progress", "job.frame"
+ENTITY, QUEUE = "entity.changed", "queue.changed"
 CHANNEL = "luciole_events"
 """Where Postgres tells listeners that a tenant has a new event."""
 
 
-def append(connection: Connection, job: str, tenant: str, kind: str, data: dict[str, Any]) -> None:
-    """Add an event, as the last thing of a transaction.
+def append(
+    connection: Connection, job: str | None, tenant: str, kind: str, data: dict[str, Any]
+) -> None:
+    """Add an event of a job or, without one, of something else; the last of a transaction.
 
     Postgres numbers rows before they are committed, so that a reader could see event 8 and miss
     event 7; a lock for the tenant until the commit makes the numbers follow the commits.
@@ -22,7 +25,8 @@ def append(connection: Connection, job: str, tenant: str, kind: str, data: dict[
         lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0))")
         connection.execute(lock, {"tenant": tenant})
         connection.execute(select(func.pg_notify(CHANNEL, tenant)))
-    values = {"job": job, "tenant": tenant, "type": kind, "data": {"job_id": job, **data}}
+    said = data if job is None else {"job_id": job, **data}
+    values = {"job": job, "tenant": tenant, "type": kind, "data": said}
     connection.execute(insert(JobEventRow).values(**values))
 
 
@@ -47,12 +51,16 @@ def since(
     project: str | None,
     limit: int,
 ) -> list[JobEvent]:
-    """A tenant's events after `seq`, of one job or of one project's jobs where asked."""
+    """A tenant's events after `seq`, of one job or of one project's jobs where asked.
+
+    What happens to other things than jobs is told to all projects.
+    """
     asked = select(JobEventRow).where(JobEventRow.tenant == tenant, JobEventRow.seq > seq)
     if job is not None:
         asked = asked.where(JobEventRow.job == job)
     if project is not None:
-        asked = asked.join(JobRow, JobRow.id == JobEventRow.job).where(JobRow.project == project)
+        asked = asked.outerjoin(JobRow, JobRow.id == JobEventRow.job)
+        asked = asked.where(or_(JobRow.project == project, JobEventRow.job.is_(None)))
     rows = connection.execute(asked.order_by(JobEventRow.seq).limit(limit))
     return [
         JobEvent(seq=row.seq, job=row.job, tenant=row.tenant, type=row.type, data=row.data,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, select
 
+from serving.jobs import previews
 from serving.storage.tables import JobRow
 
 
@@ -15,6 +16,8 @@ class Hand:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._canceled: dict[str, bool] = {}
+        self.watched: set[str] = set()
+        """Tenants of whom somebody looks at previews."""
 
     @contextmanager
     def holding(self, job: str, canceled: bool) -> Iterator[None]:
@@ -32,13 +35,14 @@ class Hand:
         return self._canceled[job]
 
     def look(self, connection: Connection) -> None:
-        """Learn which are to be stopped."""
+        """Learn which are to be stopped, and who looks at them."""
         with self._lock:
             known = list(self._canceled)
         if not known:
             return
         asked = select(JobRow.id).where(JobRow.id.in_(known), JobRow.cancel_requested.is_(True))
         stopped = list(connection.scalars(asked))
+        self.watched = previews.watched(connection)
         with self._lock:
             self._canceled.update({job: True for job in stopped if job in self._canceled})
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -10,9 +11,10 @@ from sqlalchemy import Connection, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luciole.domain.job import DrawnFrame, Job, JobEvent, JobFile, JobState
-from serving.jobs import ending, events, records
+from serving.jobs import ending, events, previews, records
 from serving.jobs.accepting import Accepted, accept
 from serving.jobs.feed import Feed
+from serving.jobs.previews import Preview
 from serving.jobs.work import Idempotency, NewJob
 from serving.storage.database import READING
 from serving.storage.tables import JobRow
@@ -20,6 +22,8 @@ from serving.storage.writing import storage_errors
 
 P = ParamSpec("P")
 R = TypeVar("R")
+SIGN, LOOK = 5.0, 0.1
+"""Seconds between two signs that somebody looks, and between two looks."""
 IDLE = 15.0
 """Seconds after which a quiet `follow` says so."""
 
@@ -59,6 +63,14 @@ class Jobs(Protocol):
         """A queued job ends at once, a running one at its next step, an ended one stays."""
         ...
 
+    async def say(self, tenant: str, kind: str, data: dict[str, Any]) -> None:
+        """Add an event of something else than a job."""
+        ...
+
+    async def queue(self, tenant: str, project: str | None = None) -> dict[str, int]:
+        """How many jobs are `queued` and how many `running`."""
+        ...
+
     async def last_seq(self, tenant: str) -> int:
         """Of the tenant's newest event, 0 without any."""
         ...
@@ -78,6 +90,10 @@ class Jobs(Protocol):
         self, tenant: str, since: int, job: str | None = None, project: str | None = None
     ) -> AsyncIterator[list[JobEvent]]:
         """All events after `since` as they come, without end; an empty list after 15 s of quiet."""
+        ...
+
+    def looks(self, tenant: str, project: str | None = None) -> AsyncIterator[Preview]:
+        """Pictures on their way, as they come; they are drawn while this is followed."""
         ...
 
 
@@ -123,6 +139,14 @@ class SqlJobs:
         """A queued job ends at once, a running one at its next step, an ended one stays."""
         return await self._write(_cancel, tenant, job)
 
+    async def say(self, tenant: str, kind: str, data: dict[str, Any]) -> None:
+        """Add an event of something else than a job."""
+        await self._write(events.append, None, tenant, kind, data)
+
+    async def queue(self, tenant: str, project: str | None = None) -> dict[str, int]:
+        """How many jobs are `queued` and how many `running`."""
+        return await self._read(records.queue, tenant, project)
+
     async def last_seq(self, tenant: str) -> int:
         """Of the tenant's newest event, 0 without any."""
         return await self._read(events.last_seq, tenant)
@@ -149,6 +173,24 @@ class SqlJobs:
                 yield happened
             elif not await self._feed.after(count, IDLE):
                 yield []
+
+    async def looks(self, tenant: str, project: str | None = None) -> AsyncIterator[Preview]:
+        """Pictures on their way, as they come; they are drawn while this is followed."""
+        seen: dict[str, tuple[int, int]] = {}
+        signed = -SIGN
+        while True:
+            if time.monotonic() - signed > SIGN:
+                await self._write(previews.watch, tenant)
+                signed = time.monotonic()
+            count = self._feed.count
+            there = await self._read(previews.places, tenant, project)
+            fresh = [job for job, place in there.items() if seen.get(job) != place]
+            seen = there
+            if fresh:
+                for preview in await self._read(previews.find, tenant, fresh):
+                    yield preview
+            await asyncio.sleep(LOOK)
+            await self._feed.after(count, SIGN)
 
     async def _write(
         self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from luciole.domain import RenderPlan
 from luciole.domain.job import DrawnFrame, Failure, Job, JobFile, JobState
@@ -43,6 +43,17 @@ def listed(
         asked = asked.where(or_(older, twin))
     newest = asked.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
     return [job_of(row) for row in connection.execute(newest)]
+
+
+def queue(connection: Connection, tenant: str, project: str | None) -> dict[str, int]:
+    """How many jobs wait, and how many are drawn."""
+    asked = select(JobRow.state, func.count()).where(
+        JobRow.tenant == tenant, JobRow.ended_at.is_(None)
+    )
+    if project is not None:
+        asked = asked.where(JobRow.project == project)
+    found = {row[0]: row[1] for row in connection.execute(asked.group_by(JobRow.state))}
+    return {state.value: found.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING)}
 
 
 def frames(connection: Connection, tenant: str, job: str) -> list[DrawnFrame]:
@@ -101,4 +112,5 @@ def job_of(row: Row[Any]) -> Job:
         started_at=row.started_at,
         ended_at=row.ended_at,
         deadline_at=row.deadline_at,
+        decision=row.decision,
     )

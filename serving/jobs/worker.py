@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Row
 
 from luciole.domain import Cancelled, DeadlineExceeded, LucioleError, RenderPlan
 from luciole.domain.job import Failure, JobState
-from serving.jobs import running
-from serving.jobs.artist import Artist, Easel, Pixels, Watch
+from serving.jobs import previews, running
+from serving.jobs.artist import Artist, Easel, Pixels, Show, Watch
 from serving.jobs.ending import Ending, end
 from serving.jobs.fence import FencedDatabase, give_up, patiently
 from serving.jobs.hand import Hand
+from serving.jobs.previews import Preview
 from serving.jobs.turns import Turns
 from serving.jobs.work import Kind, Sketch
 from serving.storage.columns import now
@@ -101,7 +102,7 @@ class Worker:
         before = self._database.write(running.frames_drawn, row.id)
         left = (row.deadline_at - now()).total_seconds()
         canceled, tell = (lambda: self.hand.canceled(row.id)), self._teller(row, k)
-        watch = Watch(time.monotonic() + left, canceled, tell)
+        watch = Watch(time.monotonic() + left, canceled, tell, show=self._shower(row, k))
         kind = self._studio.kinds[row.kind]
         try:
             plan = kind.plan(row.params, k, before)
@@ -158,6 +159,24 @@ class Worker:
             self._database.write_if_easy(running.progress, *said)
 
         return tell
+
+    def _shower(self, row: Row[Any], k: int) -> Show:
+        """Keeps previews while somebody of the tenant looks."""
+        last = -previews.PAUSE
+
+        def show(step: int, steps: int, now: Callable[[], Pixels]) -> None:
+            nonlocal last
+            if row.tenant not in self.hand.watched or step % previews.EVERY or step == steps:
+                return
+            if time.monotonic() - last < previews.PAUSE:
+                return
+            last = time.monotonic()
+            pixels = now()
+            height, width = pixels.shape[:2]
+            seen = Preview(row.id, k, step, width, height, previews.small(pixels))
+            self._database.write_if_easy(previews.keep, row.tenant, seen)
+
+        return show
 
 
 def _failed(code: str, message: str) -> Ending:

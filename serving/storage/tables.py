@@ -122,6 +122,8 @@ class JobRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=now)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    decision: Mapped[str | None]
+    """kept, discarded; None as long as nobody has chosen."""
     deadline_at: Mapped[datetime]
     """After it the job is expired, or failed for want of a backend."""
 
@@ -192,7 +194,7 @@ class VersionRow(Row):
 
 
 class JobEventRow(Row):
-    """What happened to a job; within a tenant `seq` grows in the order of commits."""
+    """What happened to a job or another thing; in a tenant `seq` grows with the commits."""
 
     __tablename__ = "job_events"
     __table_args__ = (
@@ -201,11 +203,34 @@ class JobEventRow(Row):
         {"sqlite_autoincrement": True},
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
-    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    job: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     tenant: Mapped[str]
     type: Mapped[str]
     data: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PreviewRow(Row):
+    """The newest look at a job that is drawn."""
+
+    __tablename__ = "previews"
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    tenant: Mapped[str] = mapped_column(index=True)
+    k: Mapped[int]
+    step: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    """Of the picture in the end, in pixels."""
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    """WebP, smaller than that."""
+
+
+class WatcherRow(Row):
+    """Somebody of a tenant looks at previews; past `until` nobody does."""
+
+    __tablename__ = "watchers"
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    until: Mapped[datetime]
 
 
 class IdempotencyRow(Row):

@@ -27,6 +27,15 @@ def insert_if_new(connection: Connection, row: type[Row], **values: Any) -> bool
     return connection.execute(inserted).one_or_none() is not None
 
 
+def insert_or_replace(connection: Connection, row: type[Row], **values: Any) -> None:
+    """A row of the same key is overwritten."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    key = [column.name for column in inspect(row).primary_key]
+    rest = {name: value for name, value in values.items() if name not in key}
+    statement = make(row).values(**values).on_conflict_do_update(index_elements=key, set_=rest)
+    connection.execute(statement)
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turn what a driver says of disks and connections into StorageFull and StorageUnavailable."""

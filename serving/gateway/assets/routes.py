@@ -13,6 +13,7 @@ from serving.gateway.assets.uploads import FORMATS, inspect
 from serving.gateway.auth.needs import Reader, Writer, caller
 from serving.gateway.auth.principal import Scope
 from serving.gateway.cursors import Limit, PictureName, cursor_of, named_by
+from serving.gateway.events.announcing import announce
 from serving.gateway.parts import Its, Parts
 from serving.gateway.refusals import NotFound, Unauthenticated
 from serving.storage.objects import IMMUTABLE
@@ -57,7 +58,9 @@ async def upload(request: Request, caller: Writer, parts: Its) -> AssetShown:
     content = await request.body()
     most = parts.settings.upload_pixels
     picture = await asyncio.to_thread(inspect, content, most)
-    return AssetShown.of(await parts.shelf.keep(caller.tenant, picture), parts, request)
+    kept = await parts.shelf.keep(caller.tenant, picture)
+    await announce(parts.jobs, caller.tenant, "asset", kept.sha256)
+    return AssetShown.of(kept, parts, request)
 
 
 @router.get("/api/v1/assets")
@@ -90,6 +93,7 @@ async def show_asset(
 async def forget_asset(sha256: PictureName, caller: Writer, parts: Its) -> None:
     """Drop an upload; what a job drew stays."""
     await parts.shelf.forget(caller.tenant, sha256)
+    await announce(parts.jobs, caller.tenant, "asset", sha256)
 
 
 @router.api_route("/assets/{name}", methods=["GET", "HEAD"], include_in_schema=False)

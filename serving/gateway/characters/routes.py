@@ -31,9 +31,10 @@ from serving.gateway.characters.shown import (
     shown,
 )
 from serving.gateway.cursors import Limit, cursor_of, named_by
+from serving.gateway.events.announcing import announce
 from serving.gateway.parts import Its, Parts, parts_of
 from serving.gateway.refusals import Conflict
-from serving.orchestration.characters.memory import CharacterMemory
+from serving.orchestration.characters.memory import CharacterMemory, Remembered
 
 
 async def memory_of(connection: HTTPConnection) -> CharacterMemory:
@@ -88,7 +89,7 @@ async def _created(
     pictures = await pictures_of(parts, tenant, form.pictures, files)
     consent = form.consent.given()
     made = await asyncio.to_thread(memory.create, tenant, form.name, form.words, pictures, consent)
-    return await saved(made, tenant, parts, request)
+    return await _told(made, tenant, parts, request)
 
 
 @router.get("")
@@ -143,7 +144,7 @@ async def import_character(
     """Remember the character of a package, under its own name or another."""
     content = await request.body()
     made = await asyncio.to_thread(memory.unpack, caller.tenant, content, name)
-    return await saved(made, caller.tenant, parts, request)
+    return await _told(made, caller.tenant, parts, request)
 
 
 @router.get("/{character}")
@@ -171,13 +172,14 @@ async def change(
     made = await asyncio.to_thread(
         memory.change, caller.tenant, character, name=form.name, words=words, pictures=pictures
     )
-    return await saved(made, caller.tenant, parts, request)
+    return await _told(made, caller.tenant, parts, request)
 
 
 @router.delete("/{character}", status_code=204)
-async def forget(character: Id, caller: Writer, memory: Memory) -> None:
+async def forget(character: Id, caller: Writer, parts: Its, memory: Memory) -> None:
     """Remove every trace: all versions, the index entry, and files that nothing else needs."""
     await asyncio.to_thread(memory.delete, caller.tenant, character)
+    await announce(parts.jobs, caller.tenant, "character", character)
 
 
 @router.get("/{character}/near")
@@ -209,29 +211,34 @@ async def versions(character: Id, caller: Reader, memory: Memory) -> list[Versio
     ]
 
 
-@router.get("/{character}/versions/{version}")
+@router.get("/{character}/versions/{number}")
 async def show_version(
     character: Id,
-    version: Annotated[int, Path(ge=1, lt=2**31)],
+    number: Annotated[int, Path(ge=1, lt=2**31)],
     request: Request,
     caller: Reader,
     parts: Its,
     memory: Memory,
 ) -> CharacterShown:
     """Show the character as it was."""
-    known = await asyncio.to_thread(memory.version, caller.tenant, character, version)
+    known = await asyncio.to_thread(memory.version, caller.tenant, character, number)
     return (await shown([known], caller.tenant, parts, request))[0]
 
 
-@router.post("/{character}/versions/{version}/restore")
+@router.post("/{character}/versions/{number}/restore")
 async def restore(
     character: Id,
-    version: Annotated[int, Path(ge=1, lt=2**31)],
+    number: Annotated[int, Path(ge=1, lt=2**31)],
     request: Request,
     caller: Writer,
     parts: Its,
     memory: Memory,
 ) -> SavedCharacter:
     """Make the next version, the same as an older one: going back adds."""
-    made = await asyncio.to_thread(memory.restore, caller.tenant, character, version)
-    return await saved(made, caller.tenant, parts, request)
+    made = await asyncio.to_thread(memory.restore, caller.tenant, character, number)
+    return await _told(made, caller.tenant, parts, request)
+
+
+async def _told(made: Remembered, tenant: str, parts: Parts, request: Request) -> SavedCharacter:
+    await announce(parts.jobs, tenant, "character", made.character.id)
+    return await saved(made, tenant, parts, request)

@@ -19,10 +19,22 @@ async def snapshot(jobs: Jobs, tenant: str, project: str | None) -> tuple[int, s
     seq = await jobs.last_seq(tenant)
     open_ones = await jobs.listed(tenant, UNENDED, project, limit=MOST_UNENDED)
     latest = await jobs.listed(tenant, ENDED, project, limit=MOST_ENDED)
+    queue = await jobs.queue(tenant, project)
     frame = {"v": 1, "seq": seq, "ts": time.time(), "type": "snapshot", "server": SERVER}
-    said = {"jobs": [_said(job) for job in open_ones], "ended": [_said(job) for job in latest]}
+    said: dict[str, object] = {
+        "queue": queue,
+        "jobs": [_said(job) for job in open_ones],
+        "ended": [_said(job) for job in latest],
+    }
     return seq, json.dumps(frame | said, separators=(",", ":"))
 
 
 def _said(job: Job) -> dict[str, object]:
-    return {"job_id": job.id, "state": job.state, "total": job.total, "project": job.project}
+    return {
+        "job_id": job.id,
+        "state": job.state,
+        "total": job.total,
+        "project": job.project,
+        "subject": job.subject,
+        "decision": job.decision,
+    }

@@ -87,10 +87,10 @@ async def _tell(
         newest, first = await snapshot(parts.jobs, topic.tenant, topic.project)
         await _send(socket, first)
         async with contextlib.aclosing(
-            hub.listen(topic, newest if since is None else since)
+            hub.listen(topic, newest if since is None else since, previews=True)
         ) as happened:
             async for told in happened:
-                await _send(socket, told.text)
+                await _send(socket, told.text if told.content is None else told.content)
     except (TooSlow, TimeoutError):
         return LATER, "read faster, and come again from your last seq"
     except (WebSocketDisconnect, RuntimeError):
@@ -100,9 +100,12 @@ async def _tell(
     return RESTART, "the service stops"
 
 
-async def _send(socket: WebSocket, text: str) -> None:
+async def _send(socket: WebSocket, message: str | bytes) -> None:
     async with asyncio.timeout(PATIENCE):
-        await socket.send_text(text)
+        if isinstance(message, str):
+            await socket.send_text(message)
+        else:
+            await socket.send_bytes(message)
 
 
 async def _hear(socket: WebSocket) -> tuple[int | None, str]:

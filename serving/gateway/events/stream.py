@@ -52,4 +52,5 @@ async def _told(parts: Parts, topic: Topic, since: int | None) -> AsyncIterator[
             parts.hub.listen(topic, newest if since is None else since)
         ) as happened:
             async for told in happened:
-                yield ServerSentEvent(told.text, event=told.type, id=str(told.seq))
+                seq = None if told.seq is None else str(told.seq)
+                yield ServerSentEvent(told.text, event=told.type, id=seq)

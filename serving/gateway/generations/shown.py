@@ -1,6 +1,6 @@
 """Jobs as callers see them."""
 
-from typing import Self
+from typing import Literal, Self
 
 from fastapi import Request
 from pydantic import AwareDatetime
@@ -71,6 +71,8 @@ class JobShown(Form):
     started_at: AwareDatetime | None
     ended_at: AwareDatetime | None
     deadline_at: AwareDatetime
+    decision: Literal["kept", "discarded"] | None
+    """What was chosen of its pictures, once somebody has."""
     outputs: list[Output] | None = None
     """Not told in lists."""
     files: list[MadeFile] | None = None

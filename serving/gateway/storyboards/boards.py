@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from serving.gateway.refusals import NotFound
 from serving.gateway.storyboards.form import StoryboardForm
+from serving.gateway.versions import history
 from serving.jobs.storyboards import drawn_of
 from serving.orchestration.scenes.build import Drawn
 from serving.storage.columns import new_id
@@ -39,22 +40,22 @@ class Boards:
         self._database, self._reading = database, database.execution_options(**READING)
 
     async def create(self, tenant: str, document: StoryboardForm) -> Board:
-        """A new one."""
-        board = new_id("storyboard")
-        row = insert(StoryboardRow).values(id=board, tenant=tenant, **_values(document))
+        """A new one, and its first version."""
+        board, values = new_id("storyboard"), _values(document)
+        row = insert(StoryboardRow).values(id=board, tenant=tenant, **values)
         with storage_errors():
             async with self._database.begin() as connection:
                 await connection.execute(row)
+                await connection.run_sync(history.add, tenant, board, values["document"])
         return await self.find(tenant, board)
 
-    async def replace(self, tenant: str, board: str, document: StoryboardForm) -> Board:
-        """Write it anew; NotFound."""
-        mine = update(StoryboardRow).where(
-            StoryboardRow.tenant == tenant, StoryboardRow.id == board
-        )
+    async def replace(
+        self, tenant: str, board: str, document: StoryboardForm, parent: str | None = None
+    ) -> Board:
+        """Write it anew as the next version, or as a child of an older one; NotFound."""
         with storage_errors():
             async with self._database.begin() as connection:
-                await connection.execute(mine.values(**_values(document)))
+                await connection.run_sync(_replace, tenant, board, _values(document), parent)
         return await self.find(tenant, board)
 
     async def find(self, tenant: str, board: str) -> Board:
@@ -82,7 +83,7 @@ class Boards:
                 return [_board(row) for row in await connection.execute(newest.limit(limit))]
 
     async def forget(self, tenant: str, board: str) -> None:
-        """Delete it; NotFound. What its builds drew stays with them."""
+        """Delete it and its versions; NotFound. What its builds drew stays with them."""
         refs = delete(AssetRefRow).where(
             AssetRefRow.tenant == tenant, AssetRefRow.kind == KIND, AssetRefRow.owner == board
         )
@@ -92,6 +93,7 @@ class Boards:
         with storage_errors():
             async with self._database.begin() as connection:
                 await connection.execute(refs)
+                await connection.run_sync(history.remove, tenant, board)
                 gone = (await connection.execute(mine)).rowcount
         if gone == 0:
             raise NotFound("storyboard", f"there is no {board[:80]!r}")
@@ -105,6 +107,19 @@ class Boards:
             async with self._reading.connect() as connection:
                 rows = (await connection.execute(asked)).all()
         return {row.key: drawn_of(row.key, row.asset_sha, row.record) for row in rows}
+
+
+def _replace(
+    connection: Connection, tenant: str, board: str, values: dict[str, Any], parent: str | None
+) -> None:
+    """What was written already is no new version, unless somebody goes back to it."""
+    mine = update(StoryboardRow).where(StoryboardRow.tenant == tenant, StoryboardRow.id == board)
+    if connection.execute(mine.values(**values)).rowcount == 0:
+        raise NotFound("storyboard", f"there is no {board[:80]!r}")
+    document, label = values["document"], None if parent is None else "restored"
+    if parent is None and history.newest_request(connection, tenant, board) == document:
+        return
+    history.add(connection, tenant, board, document, label=label, parent=parent)
 
 
 def _values(document: StoryboardForm) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from serving.gateway.admission import admit
 from serving.gateway.auth.needs import Drawer, Reader, Writer
 from serving.gateway.cursors import Limit, cursor_of, named_by
+from serving.gateway.events.announcing import announce
 from serving.gateway.generations.routes import Key
 from serving.gateway.generations.shown import accepted
 from serving.gateway.parts import Its, Parts
+from serving.gateway.storyboards.boards import KIND
 from serving.gateway.storyboards.compiled import compiled, new_build, planned
 from serving.gateway.storyboards.form import BuildForm, StoryboardForm, read_storyboard
 from serving.gateway.storyboards.shown import (
@@ -44,6 +46,7 @@ async def create(
     """Keep a storyboard, sent as JSON or YAML; it is compiled, and not drawn yet."""
     document = await _sent(request, parts, caller.tenant)
     made = await parts.boards.create(caller.tenant, document)
+    await announce(parts.jobs, caller.tenant, KIND, made.id)
     where = f"/api/v1/storyboards/{made.id}"
     response.headers["Location"] = parts.addresses.of(request, where)
     return StoryboardShown.of(made)
@@ -76,13 +79,16 @@ async def replace(storyboard: Id, request: Request, caller: Writer, parts: Its) 
     """Write it anew; frames that nothing of it touches stay fresh."""
     await parts.boards.find(caller.tenant, storyboard)
     document = await _sent(request, parts, caller.tenant)
-    return StoryboardShown.of(await parts.boards.replace(caller.tenant, storyboard, document))
+    made = await parts.boards.replace(caller.tenant, storyboard, document)
+    await announce(parts.jobs, caller.tenant, KIND, storyboard)
+    return StoryboardShown.of(made)
 
 
 @router.delete("/{storyboard}", status_code=204)
 async def forget(storyboard: Id, caller: Writer, parts: Its) -> None:
     """Delete it; what its builds drew stays with them."""
     await parts.boards.forget(caller.tenant, storyboard)
+    await announce(parts.jobs, caller.tenant, KIND, storyboard)
 
 
 @router.get("/{storyboard}/frames")

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -58,6 +58,8 @@ class Job(_Record):
     started_at: datetime | None
     ended_at: datetime | None
     deadline_at: datetime
+    decision: Literal["kept", "discarded"] | None = None
+    """What was chosen of its pictures, once somebody has."""
 
 
 class DrawnFrame(_Record):
@@ -86,9 +88,10 @@ class JobEvent(_Record):
     """Something that happened; within a tenant `seq` grows in the order in which it did."""
 
     seq: int
-    job: str
+    job: str | None
+    """None for what happens to something else."""
     tenant: str
     type: str
-    """job.state, job.progress, job.frame."""
+    """job.state, job.progress, job.frame, entity.changed."""
     data: dict[str, Any]
     at: datetime

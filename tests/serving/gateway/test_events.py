@@ -1,6 +1,7 @@
 """Events over sockets and streams: order, resume, and those who are let go."""
 
 import asyncio
+import io
 import json
 import sqlite3
 import time
@@ -10,10 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 FAST = {"prompt": "a", "steps": 3, "size": {"width": 64, "height": 64}}
+BESIDE = {"queue.changed", "entity.changed"}
+"""What is told between the events of jobs."""
 
 
 def open_socket(client: httpx.Client, query: str = "", **more: Any) -> ClientConnection:
@@ -22,9 +26,21 @@ def open_socket(client: httpx.Client, query: str = "", **more: Any) -> ClientCon
     return connect(f"ws://{host}/api/v1/events{query}", additional_headers=headers, **more)
 
 
-def heard(socket: ClientConnection) -> dict[str, Any]:
-    frame: dict[str, Any] = json.loads(socket.recv(timeout=20))
+def frame_of(socket: ClientConnection) -> dict[str, Any] | bytes:
+    """The next frame: JSON, or a preview."""
+    message = socket.recv(timeout=20)
+    if isinstance(message, bytes):
+        return message
+    frame: dict[str, Any] = json.loads(message)
     return frame
+
+
+def heard(socket: ClientConnection, *beside: str) -> dict[str, Any]:
+    """The next frame about a job, or of another type that is named."""
+    while True:
+        frame = frame_of(socket)
+        if isinstance(frame, dict) and frame["type"] not in BESIDE - {*beside}:
+            return frame
 
 
 def until_ended(socket: ClientConnection, job: str) -> list[dict[str, Any]]:
@@ -74,6 +90,61 @@ def test_who_comes_again_with_the_last_seq_misses_nothing(
     with open_socket(admin, f"?since={whole[0]['seq']}") as socket:
         heard(socket)
         assert heard(socket)["seq"] > whole[0]["seq"]
+
+
+def test_the_line_is_told_whenever_it_changes(easel: Any, tmp_path: Path) -> None:
+    with (
+        easel(tmp_path) as address,
+        httpx.Client(base_url=address) as owner,
+        connect(f"ws://{owner.base_url.netloc.decode()}/api/v1/events") as socket,
+    ):
+        assert heard(socket)["queue"] == {"queued": 0, "running": 0}
+        job = owner.post("/api/v1/generations", json=FAST).json()["jobId"]
+        assert heard(socket, "queue.changed")["type"] == "job.state"
+        told = heard(socket, "queue.changed")
+        assert (told["type"], told["queued"], told["running"]) == ("queue.changed", 1, 0)
+        assert "seq" not in told
+        owner.post(f"/api/v1/jobs/{job}/cancel")
+        assert heard(socket)["state"] == "canceled"
+        assert heard(socket, "queue.changed")["queued"] == 0
+
+
+def test_every_change_of_another_thing_is_told_to_its_tenant_in_order(
+    admin: httpx.Client, stranger: httpx.Client
+) -> None:
+    story = {"title": "t", "frames": [{"name": "a"}]}
+    with open_socket(admin, "?project=film") as socket, open_socket(stranger) as other:
+        since = heard(socket)["seq"]
+        heard(other)
+        board = admin.post("/api/v1/storyboards", json=story).json()["id"]
+        admin.put(f"/api/v1/storyboards/{board}", json=story | {"title": "u"})
+        admin.delete(f"/api/v1/storyboards/{board}")
+        told = [heard(socket, "entity.changed") for _ in range(3)]
+        theirs = stranger.post("/api/v1/storyboards", json=story).json()["id"]
+        assert heard(other, "entity.changed")["id"] == theirs
+    assert {(one["kind"], one["id"]) for one in told} == {("storyboard", board)}
+    seqs = [one["seq"] for one in told]
+    assert since < seqs[0] < seqs[1] < seqs[2]
+    with open_socket(admin, f"?since={seqs[0]}") as socket:
+        assert heard(socket)["type"] == "snapshot"
+        assert heard(socket, "entity.changed")["seq"] == seqs[1]
+
+
+def test_a_socket_sees_pictures_on_their_way(admin: httpx.Client, worker: None) -> None:
+    wide = {"size": {"width": 256, "height": 128}, "steps": 60}
+    with open_socket(admin, "?project=looks") as socket:
+        heard(socket)
+        job = draw(admin, project="looks", **wide)
+        while not isinstance(frame := frame_of(socket), bytes):
+            assert frame.get("state") not in {"succeeded", "failed"}
+        admin.post(f"/api/v1/jobs/{job}/cancel")
+    length = int.from_bytes(frame[:4], "big")
+    header = json.loads(frame[4 : 4 + length])
+    assert (header["job_id"], header["index"], header["mime"]) == (job, 0, "image/webp")
+    assert header["step"] % 2 == 0
+    assert header["box"] == [0, 0, 256, 128]
+    with Image.open(io.BytesIO(frame[4 + length :])) as seen:
+        assert (seen.format, seen.size) == ("WEBP", (256, 128))
 
 
 def test_a_project_hears_its_own_jobs_only(admin: httpx.Client, worker: None) -> None:
@@ -239,7 +310,7 @@ def test_five_hundred_sockets_hear_a_job_and_leave(admin: httpx.Client, worker: 
             await socket.recv()
             ready.append(1)
             async for text in socket:
-                if json.loads(text).get("state") == "succeeded":
+                if isinstance(text, str) and json.loads(text).get("state") == "succeeded":
                     return True
         return False
 

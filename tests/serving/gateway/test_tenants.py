@@ -41,6 +41,7 @@ def ours(admin: httpx.Client, guarded: tuple[str, object], tiny_png: bytes) -> d
     character = admin.post("/api/v1/characters", json=person).json()["id"]
     story = {"title": "secret story", "frames": [{"name": "a"}]}
     storyboard = admin.post("/api/v1/storyboards", json=story).json()["id"]
+    [version] = admin.get("/api/v1/versions", params={"subject": storyboard}).json()["items"]
     return {
         "job": job,
         "storyboard": storyboard,
@@ -48,7 +49,8 @@ def ours(admin: httpx.Client, guarded: tuple[str, object], tiny_png: bytes) -> d
         "key": key,
         "webhook": hook,
         "character": character,
-        "version": "1",
+        "number": "1",
+        "version": version["id"],
     }
 
 
@@ -62,7 +64,8 @@ def test_a_route_with_a_name_in_it_knows_no_thing_of_another_tenant(
         "key": "key_0",
         "webhook": "hook_0",
         "character": "character_" + "0" * 32,
-        "version": "1",
+        "number": "1",
+        "version": "version_" + "0" * 32,
     }
     tried = []
     for path, methods in paths.items():
@@ -98,6 +101,8 @@ def test_a_list_holds_nothing_of_another_tenant(
         assert not any(ours[name] in text for name in names_of(ours)), path
         assert "secret" not in text, path
     assert stranger.get("/api/v1/jobs", params={"project": "secret project"}).json()["items"] == []
+    tree = stranger.get("/api/v1/versions", params={"subject": ours["storyboard"]})
+    assert tree.json()["items"] == []
     assert stranger.get("/api/v1/events", params={"job": ours["job"]}).status_code == 404
 
 

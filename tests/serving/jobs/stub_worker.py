@@ -42,11 +42,17 @@ class Pretender:
             if "crash" in plan.prompt:
                 os.kill(os.getpid(), signal.SIGKILL)
             watch.step(step + 1, plan.steps)
+            if watch.show is not None:
+                watch.show(step + 1, plan.steps, lambda: painted(plan))
         if "nonsense" in plan.prompt:
             raise EngineBadOutput("pictures", "sample 0 is not finite")
         if "fault" in plan.prompt:
             raise ZeroDivisionError("a fault in our own code")
-        return np.full((plan.height, plan.width, 3), plan.seed % 256, np.uint8)
+        return painted(plan)
+
+
+def painted(plan: RenderPlan) -> Pixels:
+    return np.full((plan.height, plan.width, 3), plan.seed % 256, np.uint8)
 
 
 def encode(pixels: Pixels, plan: RenderPlan) -> Encoded:

@@ -1,0 +1,1 @@
+"""Versions of pictures and storyboards: a tree in which going back adds."""
