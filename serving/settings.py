@@ -32,7 +32,8 @@ class AuthChoice(StrEnum):
 class Settings(BaseSettings):
     """Every choice of a running service; read once, by whoever starts it."""
 
-    model_config = SettingsConfigDict(env_prefix="LUCIOLE_", frozen=True)
+    # An empty variable is none: compose files have no other way to leave one out.
+    model_config = SettingsConfigDict(env_prefix="LUCIOLE_", env_ignore_empty=True, frozen=True)
 
     bundle: Path = Path("out/bundle")
     engine: EngineChoice = EngineChoice.AUTO
