@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -26,7 +27,8 @@ def export_of(config: DictConfig) -> Export:
     return Export(
         model=Path(config.folder) if config.folder else shipped_model(),
         out=Path(config.out),
-        target=instantiate(config.target),
+        target=instantiate(config.target.graphs),
+        engines=instantiate(config.target.engines),
         name=config.name,
         licence=config.licence,
         tolerance=config.tolerance,
@@ -87,7 +89,7 @@ def main(config: DictConfig) -> None:
     console = Console()
     try:
         export(config, console)
-    except LucioleError as error:
+    except (LucioleError, InstantiationException) as error:
         Console(stderr=True).print(f"[red]export failed:[/] {error}")
         sys.exit(1)
 

@@ -1,11 +1,12 @@
 """Puts a bundle together: graphs, tokenizers, manifest, parity report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from export.engines.profiles import Room
 from export.folder import ModelFolder, load_folder
 from export.graphs import Graph
 from export.guides import Guides, all_graphs, licence_of
@@ -22,6 +23,7 @@ from luciole.bundle import (
     fresh_folder,
     write_manifest,
 )
+from luciole.compiled import Machine
 from luciole.engines.onnx import OnnxEngine
 from luciole.sampling import schedule_of
 
@@ -30,6 +32,25 @@ PARITY_SLOTS = 5
 TOKENIZERS = ("tokenizer", "tokenizer_2")
 CASES = 3
 """Comparisons of each graph with torch."""
+
+
+class Engines(Protocol):
+    """Compiles graphs for one kind of machine."""
+
+    def machine(self) -> Machine:
+        """What the engines will be bound to; EngineError where this machine cannot compile."""
+        ...
+
+    def compile(
+        self,
+        graphs: Sequence[Graph],
+        room: Room,
+        example: Mapping[str, int],
+        folder: Path,
+        step: Callable[[str], None],
+    ) -> None:
+        """Write engines beside the ONNX graphs in a bundle's folder."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,8 @@ class Export:
     styles: tuple[Path, ...] = ()
     """LoRA files that the bundle brings along."""
     guides: Guides = field(default_factory=Guides)
+    engines: Engines | None = None
+    """None: the ONNX graphs alone."""
 
     @property
     def steps(self) -> int:
@@ -76,10 +99,13 @@ class Export:
         guided = bool(guides.identity or guides.controls or guides.anchors)
         seeing = guides.vision is not None
         count = 4 + seeing + len(guides.controls) + guided
-        return 2 + (1 + CASES) * count
+        compiled = 0 if self.engines is None else count + guides.anchors
+        return 2 + (1 + CASES) * count + compiled
 
     def run(self, step: Callable[[str], None] = lambda _: None) -> tuple[Bundle, list[Agreement]]:
         """Write the bundle, or leave what was at `out` as it was and raise."""
+        if self.engines is not None:
+            self.engines.machine()
         step(f"reading {self.model.name}")
         folder = load_folder(self.model)
         schedule_of(folder.scheduler)
@@ -104,6 +130,9 @@ class Export:
         agreements = parity(made, engine, cases(*shape, slots=PARITY_SLOTS), step)
         engine.close()
         write_report(agreements, self.tolerance, fresh)
+        if self.engines is not None:
+            room = Room(self.sizes.of(folder), folder.latent_stride, folder.window)
+            self.engines.compile(made, room, example_sizes(*shape), fresh, step)
         step("hashing")
         write_manifest(fresh, fields)
         return agreements

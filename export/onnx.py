@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.graphs import Graph, guided_sizes
@@ -48,6 +50,7 @@ class OnnxTarget:
         if program is None:
             raise BundleError(graph.spec.file, "torch exported nothing")
         written = program.model.graph
+        _slice_sequences(written)
         _name_axes(graph.spec.file, written.inputs, graph.tensors)
         _name_axes(graph.spec.file, written.outputs, graph.outputs)
         _strip(written)
@@ -122,6 +125,30 @@ def _name_axes(file: str, values: Sequence[ir.Value], tensors: Sequence[TensorSp
         if fixed != [isinstance(axis, int) for axis in tensor.shape]:
             raise BundleError(file, f"{tensor.name} came out as {found}, not {tensor.shape}")
         value.shape = ir.Shape(tensor.shape)
+
+
+def _slice_sequences(graph: ir.Graph) -> None:
+    """torch's `chunk` comes out as a sequence, which TensorRT has not: let each part be a Slice."""
+    for node in [node for node in graph.all_nodes() if node.op_type == "SplitToSequence"]:
+        axis = node.attributes.get_int("axis", 0)
+        size = int(_constant(node, node.inputs[1]))
+        taken = [use.node for use in node.outputs[0].uses()]
+        for one in taken:
+            first = size * int(_constant(one, one.inputs[1]))
+            bounds = [ir.tensor([bound]) for bound in (first, first + size, axis)]
+            limits = [ir.node("Constant", [], {"value": bound}) for bound in bounds]
+            part = ir.node("Slice", [node.inputs[0], *(limit.outputs[0] for limit in limits)])
+            graph.insert_before(node, [*limits, part])
+            ir.convenience.replace_all_uses_with(one.outputs[0], part.outputs[0])
+        graph.remove([*taken, node], safe=True)
+
+
+def _constant(node: ir.Node, value: ir.Value | None) -> NDArray[Any]:
+    """BundleError where a chunk's size or place is not fixed."""
+    found = None if value is None else ir.convenience.get_const_tensor(value)
+    if found is None:
+        raise BundleError(node.name or node.op_type, "depends on the input, which no engine takes")
+    return found.numpy()
 
 
 def _strip(graph: ir.Graph) -> None:

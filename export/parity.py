@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.table import Table
+from torch import Tensor
 
 from export.graphs import Graph, guided_sizes
 from luciole.domain import BundleError
@@ -44,10 +46,7 @@ def cases(latents: int, multiple: int, window: int, slots: int) -> list[dict[str
 def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> list[Agreement]:
     """Run torch and the engine on the same random inputs."""
     inputs = graph.inputs(sizes, seed)
-    with torch.inference_mode():
-        answer = graph.module(*inputs)
-    answers = answer if isinstance(answer, tuple) else (answer,)
-    references = {t.name: a for t, a in zip(graph.outputs, answers, strict=True)}
+    references = answers(graph, inputs)
     names = [tensor.name for tensor in graph.tensors]
     feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
     if graph.spec.bank is not None and engine.bank is not None:
@@ -59,11 +58,19 @@ def compare(graph: Graph, engine: Engine, sizes: dict[str, int], seed: int) -> l
             graph=name,
             output=output,
             sizes={axis: n for axis, n in sizes.items() if axis in used and axis in SHOWN},
-            relative_error=relative_error(found, references[output].numpy()),
+            relative_error=relative_error(found, references[output]),
         )
         for name in graph.specs
         for output, found in engine.run(name, feed).items()
     ]
+
+
+def answers(graph: Graph, inputs: Sequence[Tensor]) -> dict[str, NDArray[np.float32]]:
+    """What torch makes of them, by output."""
+    with torch.inference_mode():
+        answer = graph.module(*inputs)
+    found = answer if isinstance(answer, tuple) else (answer,)
+    return {tensor.name: one.numpy() for tensor, one in zip(graph.outputs, found, strict=True)}
 
 
 def relative_error(found: np.ndarray, reference: np.ndarray) -> float:

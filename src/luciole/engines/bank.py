@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from luciole.bundle import BankSpec
 from luciole.domain import Busy, InvalidRequest
+
+LOADS = "loads.npy"
+"""The file that counts how often each place of a bank's files was written to."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class StyleBank:
         """
         self.specs, self.spec = tuple(specs), specs[0]
         self.arrays = {spec.name: _arrays(spec, slots, folder) for spec in specs}
+        self.loads = _zeros((slots,), folder, LOADS, np.int64)
+        """How often each place was written to, for whoever keeps copies."""
         self._free = list(reversed(places or range(1, slots)))
         self._places: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._held: dict[str, int] = {}
@@ -156,6 +162,7 @@ class StyleBank:
         places = list(self._room(name, count, keep))
         for bank, (a, b) in packed.items():
             self.arrays[bank].a[places], self.arrays[bank].b[places] = a, b
+        self.loads[places] += 1
         self._places[name] = tuple(places)
         self._places.move_to_end(name)
 
@@ -234,13 +241,15 @@ def _not_loaded(name: str) -> Style:
     raise InvalidRequest("styles", f"{name!r} is not loaded")
 
 
-def _zeros(shape: tuple[int, ...], folder: Path | None, file: str) -> NDArray[np.float32]:
+def _zeros(
+    shape: tuple[int, ...], folder: Path | None, file: str, dtype: type[Any] = np.float32
+) -> NDArray[Any]:
     if folder is None:
-        return np.zeros(shape, np.float32)
+        return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     there = (folder / file).exists()
-    mapped: NDArray[np.float32] = np.lib.format.open_memmap(
-        folder / file, "r+" if there else "w+", np.float32, None if there else shape
+    mapped: NDArray[Any] = np.lib.format.open_memmap(
+        folder / file, "r+" if there else "w+", dtype, None if there else shape
     )
     if mapped.shape != shape:
         raise ValueError(f"{file}: has shape {mapped.shape}, this bank's is {shape}")

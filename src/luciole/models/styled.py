@@ -31,8 +31,9 @@ class StyleMix:
         # `bank[slots]` would become a Transpose of the whole bank and a GatherND: the price of a
         # step would grow with the bank.
         chosen, count = slots.flatten(), slots.shape[1] * bank_a.shape[1]
-        a = bank_a.index_select(0, chosen)
-        b = bank_b.index_select(0, chosen) * weights.flatten()[:, None, None]
+        # The bank stays in its own type; what a step uses of it is of the step's.
+        a = bank_a.index_select(0, chosen).to(weights.dtype)
+        b = bank_b.index_select(0, chosen).to(weights.dtype) * weights.flatten()[:, None, None]
         self.a = a.reshape(slots.shape[0], count, bank_a.shape[2])
         self.b = b.reshape(slots.shape[0], count, bank_b.shape[2])
 

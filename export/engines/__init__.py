@@ -1,0 +1,1 @@
+"""Compiles a bundle's graphs for one kind of machine: TensorRT and AOTInductor."""

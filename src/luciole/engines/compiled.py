@@ -1,0 +1,126 @@
+"""The engine for graphs that were compiled for this machine: AOTInductor's or TensorRT's.
+
+It needs torch, which holds what goes in and comes out; so a service runs it inside Triton.
+"""
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luciole.bundle import Bundle
+from luciole.compiled import Compiled, CompiledGraph, Machine, Runtime
+from luciole.domain import EngineError
+from luciole.engines.aoti import AotiGraph
+from luciole.engines.device import CPU, DeviceBank, torch_machine
+from luciole.engines.protocol import STYLE_SLOTS, checked_inputs, graph_spec, style_bank
+from luciole.engines.tensorrt import TensorRtGraph, tensorrt_machine
+
+
+class RunningGraph(Protocol):
+    """A graph that is loaded on a device."""
+
+    def run(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs by name."""
+        ...
+
+
+class Session:
+    """A compiled graph, asked with arrays as an ONNX Runtime session is."""
+
+    def __init__(
+        self,
+        graph: RunningGraph,
+        device: str,
+        resident: Mapping[str, NDArray[Any]],
+        loads: NDArray[np.int64] | None,
+    ) -> None:
+        """`resident` arrays are the graph's bank, if it has any, and `loads` counts its changes."""
+        self._graph, self._device = graph, device
+        self._bank: DeviceBank | None = None
+        self._resident: dict[str, Tensor] = {}
+        if device == CPU:
+            self._resident = {name: torch.from_numpy(one) for name, one in resident.items()}
+        elif loads is not None:
+            self._bank = DeviceBank(resident, loads, device)
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The named outputs, in order."""
+        with torch.inference_mode():
+            given = {name: torch.from_numpy(one).to(self._device) for name, one in feed.items()}
+            given |= self._resident
+            if self._bank is not None:
+                given |= self._bank.tensors(feed["style_slot"])
+            found = self._graph.run(given)
+            return [found[name].cpu().numpy() for name in outputs]
+
+
+def machine_of(runtime: Runtime, device: str) -> Machine:
+    """This one, as engines for that runtime are bound to it."""
+    return torch_machine(device) if runtime is Runtime.AOTI else tensorrt_machine(runtime)
+
+
+def load_graph(bundle: Bundle, runtime: Runtime, graph: str, made: CompiledGraph) -> RunningGraph:
+    """Ready to run."""
+    spec, file = graph_spec(bundle, graph), bundle.file(made.file)
+    outputs = [tensor.name for tensor in spec.outputs]
+    if runtime is Runtime.AOTI:
+        return AotiGraph(file, [t.name for t in spec.inputs + spec.resident], outputs)
+    return TensorRtGraph(file, runtime, made.profiles, outputs)
+
+
+class CompiledEngine:
+    """Runs a bundle's compiled graphs in this process; each is loaded when it is first needed."""
+
+    def __init__(
+        self, bundle: Bundle, runtime: Runtime, device: str, style_slots: int = STYLE_SLOTS
+    ) -> None:
+        """BundleError where nothing was compiled for the runtime, or it was for another machine."""
+        self._bundle, self._runtime, self._device = bundle, runtime, device
+        self._compiled = Compiled.read(bundle, runtime)
+        self._compiled.check(machine_of(runtime, device), runtime)
+        self.bank = style_bank(bundle, style_slots)
+        self._sessions: dict[str, Session] = {}
+        self._lock = Lock()
+        self._closed = False
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model that this engine runs."""
+        return self._bundle
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name; EngineError names the graph and input that do not fit."""
+        feed = checked_inputs(self._bundle, graph, inputs)
+        names = [tensor.name for tensor in graph_spec(self._bundle, graph).outputs]
+        session = self._session(graph)
+        try:
+            found = session.run(names, feed)
+        except RuntimeError as error:
+            raise EngineError(graph, f"failed to run: {error}") from error
+        return dict(zip(names, found, strict=True))
+
+    def close(self) -> None:
+        """Free the graphs; a closed engine refuses to run."""
+        with self._lock:
+            self._closed = True
+            self._sessions.clear()
+
+    def _session(self, graph: str) -> Session:
+        with self._lock:
+            if self._closed:
+                raise EngineError(graph, "the engine is closed")
+            if graph not in self._sessions:
+                made = load_graph(self._bundle, self._runtime, graph, self._compiled.graphs[graph])
+                self._sessions[graph] = Session(made, self._device, *self._bank_of(graph))
+            return self._sessions[graph]
+
+    def _bank_of(self, graph: str) -> tuple[Mapping[str, NDArray[Any]], NDArray[np.int64] | None]:
+        spec = graph_spec(self._bundle, graph).bank
+        if spec is None or self.bank is None:
+            return {}, None
+        return self.bank.resident(spec.name), self.bank.loads

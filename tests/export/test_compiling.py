@@ -1,0 +1,266 @@
+"""Engines compiled for one machine: TensorRT's as far as a CPU can, AOTInductor's."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from torch import Tensor, nn
+
+from export.__main__ import CONF, export_of
+from export.engines.aoti import Aoti
+from export.engines.precision import Precision, rounded
+from export.engines.profiles import Room
+from export.engines.tensorrt import TensorRt
+from export.folder import ModelFolder, load_folder
+from export.graphs import Graph, batch_axis, slots_axis, style_rows, tensor_spec
+from export.guides import Guides, all_graphs
+from export.onnx import example_sizes
+from export.parity import answers, relative_error
+from luciole.bundle import BankSpec, Bundle, hashes
+from luciole.compiled import Compiled, Machine, Runtime
+from luciole.domain import BundleError, EngineError
+from luciole.engines.bank import Factors
+from luciole.engines.compiled import CompiledEngine
+from luciole.models.styled import StyleMix, wrap
+
+WITHOUT_RTX = importlib.util.find_spec("tensorrt_rtx") is None
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_folder: Path) -> ModelFolder:
+    return load_folder(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def graphs(folder: ModelFolder) -> dict[str, Graph]:
+    made = all_graphs(folder, Guides(anchors=True)).graphs
+    return {graph.name: graph for graph in made}
+
+
+@pytest.fixture
+def room(tiny_bundle: Bundle) -> Room:
+    return Room(tiny_bundle.manifest.sizes, stride=8, window=77)
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody looks at."""
+
+
+def test_profiles_are_the_sizes_that_the_manifest_allows(
+    graphs: dict[str, Graph], room: Room
+) -> None:
+    own, whole = room.profiles(graphs["denoiser_guided"], windows=8, slots=100)
+    assert own.shapes["latents"] == ((1, 8, 16, 16), (2, 8, 16, 16), (16, 8, 16, 16))
+    assert whole.shapes["latents"] == ((1, 8, 8, 8), (2, 8, 16, 16), (16, 8, 32, 32))
+    assert whole.shapes["text_states"] == ((1, 77, 64), (2, 77, 64), (16, 616, 64))
+    assert [shape[0] for shape in whole.shapes["bank_a"]] == [2, 33, 100]
+    # An anchor has 16 tokens along an edge of the model's own size, here twice that at most.
+    assert [shape[1] for shape in whole.shapes["anchor_0"]] == [1, 256, 1024]
+    assert len(room.profiles(graphs["text_encoder"], 8, 100)) == 1
+
+
+@pytest.mark.parametrize("name", ["text_encoder", "denoiser", "vae_decoder"])
+def test_graphs_hold_no_sequences_which_tensorrt_has_not(tiny_bundle: Bundle, name: str) -> None:
+    model = onnx.load(tiny_bundle.graph_file(name), load_external_data=False)
+    assert not [node.op_type for node in model.graph.node if "Sequence" in node.op_type]
+
+
+@pytest.mark.skipif(WITHOUT_RTX, reason="tensorrt_rtx is not installed: pip install tensorrt-rtx")
+def test_tensorrt_builds_the_denoiser_for_a_gpu_that_is_not_here(
+    graphs: dict[str, Graph], room: Room, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    for file in tiny_bundle.path.glob("denoiser.onnx*"):
+        (tmp_path / file.name).symlink_to(file)
+    build = TensorRt(Runtime.TENSORRT_RTX, Precision.FP32, capabilities=("SM89",))
+    build.compile([graphs["denoiser"]], room, example_sizes(16, 4, 77), tmp_path, quiet)
+    compiled = Compiled.model_validate_json((tmp_path / "tensorrt_rtx/engines.json").read_text())
+    assert compiled.machine.capability == "SM89"
+    denoiser = compiled.graphs["denoiser"]
+    weights = (tiny_bundle.path / "denoiser.onnx.data").stat().st_size
+    assert (tmp_path / denoiser.file).stat().st_size > weights
+    assert denoiser.profiles == room.profiles(graphs["denoiser"], 8, 1025)
+
+
+@pytest.mark.skipif(WITHOUT_RTX, reason="tensorrt_rtx is not installed: pip install tensorrt-rtx")
+def test_what_tensorrt_cannot_read_is_named(
+    graphs: dict[str, Graph], room: Room, tmp_path: Path
+) -> None:
+    (tmp_path / "vae_decoder.onnx").write_bytes(b"no graph")
+    build = TensorRt(Runtime.TENSORRT_RTX, Precision.FP32, capabilities=("SM89",))
+    with pytest.raises(BundleError, match=r"vae_decoder\.onnx: TensorRT cannot read it"):
+        build.compile([graphs["vae_decoder"]], room, example_sizes(16, 4, 77), tmp_path, quiet)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("tensorrt", "tensorrt: is not installed"), ("aoti", "gpu: torch sees no GPU")],
+)
+def test_a_machine_that_cannot_compile_says_so_before_anything_is_exported(
+    tmp_path: Path, target: str, words: str
+) -> None:
+    if importlib.util.find_spec(target) or torch.cuda.is_available():
+        pytest.skip("this machine can")
+    with initialize_config_dir(str(CONF), version_base=None):
+        work = export_of(compose("export", [f"target={target}", f"out={tmp_path / 'out'}"]))
+    with pytest.raises(EngineError, match=words):
+        work.run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_precision_that_is_none_fails_with_those_that_are() -> None:
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose("export", ["target=tensorrt", "target.engines.precision=fp7"])
+    with pytest.raises(InstantiationException, match="'fp32', 'fp16' or 'bf16'"):
+        export_of(config)
+
+
+def test_every_target_is_configured() -> None:
+    with initialize_config_dir(str(CONF), version_base=None):
+        made = {
+            name: export_of(compose("export", [f"target={name}"])).engines
+            for name in ("onnx", "tensorrt", "tensorrt_rtx", "aoti")
+        }
+    assert made["onnx"] is None
+    assert isinstance(made["aoti"], Aoti)
+    for name in ("tensorrt", "tensorrt_rtx"):
+        build = made[name]
+        assert isinstance(build, TensorRt)
+        assert build.runtime == name
+        assert "vae_decoder" in build.unrounded
+
+
+class Small(nn.Module):
+    """A layer that takes styles, and beside its answer what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = StyleMix()
+        self.attentions = nn.Linear(6, 6)
+        self.layers = wrap(self, ["attentions"], self.mix)
+
+    def forward(
+        self,
+        latents: Tensor,
+        style_slot: Tensor,
+        style_weight: Tensor,
+        bank_a: Tensor,
+        bank_b: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        self.mix.gather(bank_a, bank_b, style_slot, style_weight)
+        moved = self.attentions(latents)
+        return moved.sigmoid(), latents.sum(1)
+
+
+def small() -> Graph:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        module = Small()
+    tokens = ("latents", "float32", "batch", "tokens", 6)
+    bank = BankSpec(name="denoiser", rank=8, styles=4, layers=module.layers)
+    said = [("prediction", *tokens[1:])], [("seen_0", "float32", "batch", 6)]
+    spec, beside = (
+        tensor_spec(name, [tokens, *style_rows()], outputs, bank)
+        for name, outputs in zip(("denoiser", "anchor_encoder"), said, strict=True)
+    )
+    axes = {"batch": batch_axis(), "tokens": torch.export.Dim("tokens", min=1, max=99)}
+    return Graph("denoiser", module.eval(), spec, axes | {"slots": slots_axis()}, beside=beside)
+
+
+SIZES = {"batch": 3, "tokens": 5, "slots": 7}
+
+
+@pytest.fixture(scope="module")
+def compiled(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    place = tmp_path_factory.mktemp("compiled")
+    graph = small()
+    room = Room(tiny_bundle.manifest.sizes, 8, 77)
+    Aoti("cpu", Precision.FP32).compile([graph], room, SIZES, place, quiet)
+    changes = {"graphs": graph.specs, "files": hashes(place)}
+    return Bundle(place, tiny_bundle.manifest.model_copy(update=changes))
+
+
+def test_aotinductor_agrees_with_torch_at_other_sizes_and_with_styles(compiled: Bundle) -> None:
+    engine, graph = CompiledEngine(compiled, Runtime.AOTI, "cpu", style_slots=4), small()
+    chance = np.random.default_rng(0)
+    down, up = chance.standard_normal((2, 8, 6), dtype=np.float32)
+    assert engine.bank is not None
+    engine.bank.load("ink", {"attentions": Factors(down, up.T.copy())})
+    with engine.bank.hold([("ink", 0.7)]) as mix:
+        inputs = {
+            "latents": chance.standard_normal((2, 9, 6), dtype=np.float32),
+            "style_slot": np.stack([mix.slots, 0 * mix.slots]),
+            "style_weight": np.stack([mix.weights, mix.weights]),
+        }
+        banks = engine.bank.resident("denoiser")
+        exact = answers(graph, [torch.from_numpy(a) for a in (inputs | banks).values()])
+        found = engine.run("denoiser", inputs) | engine.run("anchor_encoder", inputs)
+    assert set(found) == {"prediction", "seen_0"}
+    for name, one in found.items():
+        assert relative_error(one, exact[name]) < 1e-5
+    unstyled = answers(graph, [torch.from_numpy(a) for a in (inputs | banks).values()])
+    assert not np.allclose(found["prediction"][0], unstyled["prediction"][1])
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.run("denoiser", inputs)
+
+
+def test_engines_of_another_machine_or_version_are_refused(compiled: Bundle) -> None:
+    made = Compiled.read(compiled, Runtime.AOTI)
+    other = Machine(library="torch", version="1.0", device="cpu", capability="")
+    with pytest.raises(BundleError, match=r"version '2.*', here is '1\.0'; run here: python -m"):
+        made.check(other, Runtime.AOTI)
+    many = replace_machine(made, capability="SM89 SM120")
+    many.check(many.machine.model_copy(update={"capability": "SM120"}), Runtime.TENSORRT_RTX)
+    with pytest.raises(BundleError, match="capability"):
+        many.check(many.machine.model_copy(update={"capability": "SM86"}), Runtime.TENSORRT_RTX)
+
+
+def replace_machine(made: Compiled, **changes: str) -> Compiled:
+    return made.model_copy(update={"machine": made.machine.model_copy(update=changes)})
+
+
+def test_a_bundle_without_engines_names_the_command_that_makes_them(
+    tiny_bundle: Bundle, compiled: Bundle
+) -> None:
+    with pytest.raises(BundleError, match="python -m export target=aoti"):
+        CompiledEngine(tiny_bundle, Runtime.AOTI, "cpu")
+    lacking = compiled.manifest.graphs | {"vae_decoder": tiny_bundle.manifest.graphs["vae_decoder"]}
+    with pytest.raises(BundleError, match="lacks the graph 'vae_decoder'"):
+        Compiled.read(
+            replace(compiled, manifest=compiled.manifest.model_copy(update={"graphs": lacking})),
+            Runtime.AOTI,
+        )
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])
+def test_a_rounded_graph_keeps_its_types_outside_and_is_a_little_off(precision: Precision) -> None:
+    graph = small()
+    (one,) = rounded([graph], precision, (), SIZES)
+    found = answers(one.graph, one.inputs)
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+    assert 0 < one.error(found, tolerance=0.05) < 0.02
+    with pytest.raises(BundleError, match=r"denoiser: .* more than 1\.0e-06; name the graph"):
+        one.error(found, tolerance=1e-6)
+
+
+def test_an_unrounded_graph_is_what_it_was_and_comes_before_its_weights_are_rounded() -> None:
+    graph = small()
+    twin: Any = replace(graph, name="twin")
+    first, second = rounded([graph, twin], Precision.FP16, ("twin",), SIZES)
+    assert (first.graph.name, first.precision) == ("twin", Precision.FP32)
+    assert second.precision == Precision.FP16
+
+
+def test_engines_json_says_what_they_are_bound_to(compiled: Bundle) -> None:
+    told = json.loads((compiled.path / "aoti/engines.json").read_text())
+    assert told["machine"]["version"] == torch.__version__
+    assert told["graphs"]["denoiser"]["precision"] == "fp32"
+    assert told["graphs"]["anchor_encoder"]["relative_error"] < 1e-6
