@@ -1,6 +1,6 @@
 """`python -m serving <command>`: what the service can be told.
 
-triton-setup | up | worker | sender | triton | demo | storyboard
+triton-setup | up | worker | sender | triton | demo | storyboard | openapi
 """
 
 import argparse
@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
     demo.set_defaults(command=_demo)
+    document = commands.add_parser("openapi", help="writes what the gateway understands")
+    document.add_argument("--out", type=Path, help="a file; serving/gateway/openapi.json")
+    document.set_defaults(command=_openapi)
     board = commands.add_parser("storyboard", help="pictures, sheet and animatic of a YAML file")
     board.add_argument("file", type=Path, help="the storyboard")
     board.add_argument("--out", type=Path, help="a folder; out/storyboards/<name> without it")
@@ -114,6 +117,14 @@ def _demo(asked: argparse.Namespace) -> None:
     from serving.settings import Settings
 
     demo(Settings(), asked.out, keep=asked.keep, console=console)
+
+
+def _openapi(asked: argparse.Namespace) -> None:
+    from serving.gateway.document import FILE, text
+
+    file: Path = asked.out or FILE
+    file.write_text(text())
+    console.print(f"written: {file}", highlight=False, soft_wrap=True)
 
 
 def _storyboard(asked: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -19,6 +20,7 @@ from serving.gateway.characters import routes as characters
 from serving.gateway.drawing import Drawing
 from serving.gateway.events import socket, stream
 from serving.gateway.generations import routes as generations
+from serving.gateway.health import Health, Readiness
 from serving.gateway.images import routes as images
 from serving.gateway.metrics import Metrics
 from serving.gateway.middleware import BodyLimit, Observed
@@ -29,7 +31,10 @@ from serving.gateway.webhooks import routes as webhooks
 from serving.settings import Settings
 from serving.storage.database import open_database_async
 
+TITLE, VERSION = "Luciole", version("luciole")
 ROUTES = (
+    auth,
+    health,
     images,
     generations,
     assets,
@@ -40,6 +45,8 @@ ROUTES = (
     characters,
     storyboards,
     versions,
+    prompts,
+    styles,
 )
 UPLOADS = (
     "/api/v1/assets",
@@ -48,6 +55,14 @@ UPLOADS = (
     "/v1/images/edits",
 )
 """Where bodies may be as large as pictures."""
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document: every route, whatever a service is wired to."""
+    app = FastAPI(title=TITLE, version=VERSION)
+    for routes in ROUTES:
+        app.include_router(routes.router)
+    return app.openapi()
 
 
 def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
@@ -67,22 +82,16 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
             metrics.watch("queue_pictures", "Not yet drawn", lambda: parts.renderer.pending)
             yield
 
-    app = FastAPI(title="Luciole", version=version("luciole"), lifespan=life)
+    app = FastAPI(title=TITLE, version=VERSION, lifespan=life)
     app.state.authenticator = access
     errors.install(app)
-    app.include_router(auth.routes(access))
-    app.include_router(auth.well_known(access))
     for routes in ROUTES:
         app.include_router(routes.router)
-    if drawing.wording is not None:
-        app.state.wording = drawing.wording
-        app.include_router(prompts.router)
-        app.include_router(styles.router)
     if provider is not None and settings.oidc_client_id is not None:
         seal = secret(settings.state_folder / "login.key").hex()
         app.mount("/auth", login_app(access, provider, settings, seal))
-    readiness = health.Readiness(drawing, settings.ready_seconds, settings.ready_patience)
-    app.include_router(health.routes(drawing, readiness, metrics, Backlog(database, metrics)))
+    readiness = Readiness(drawing, settings.ready_seconds, settings.ready_patience)
+    app.state.health = Health(drawing, readiness, metrics, Backlog(database, metrics))
     metrics.watch("engine_calls", "Of the engine, since the start", lambda: drawing.batcher.calls)
     metrics.watch("engine_rows", "Rows of all calls together", lambda: drawing.batcher.rows)
     for name, value in (drawing.gauges or {}).items():

@@ -3,10 +3,12 @@
 import asyncio
 import html
 import time
+from dataclasses import dataclass
 from string import Template
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from luciole.domain import EngineError
@@ -63,32 +65,53 @@ class Readiness:
         return None
 
 
-def routes(drawing: Drawing, readiness: Readiness, metrics: Metrics, backlog: Backlog) -> APIRouter:
-    """The pages beside the API."""
-    router = APIRouter()
+@dataclass(frozen=True)
+class Health:
+    """What the pages beside the API tell of."""
+
+    drawing: Drawing
+    readiness: Readiness
+    metrics: Metrics
+    backlog: Backlog
+
+
+async def health_of(request: Request) -> Health:
+    """That of the app that answers."""
+    health: Health = request.app.state.health
+    return health
+
+
+Its = Annotated[Health, Depends(health_of)]
+router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def start(request: Request, its: Its) -> HTMLResponse:
+    """Say what this is, and where everything else is."""
     words = {
-        "model": html.escape(drawing.pipeline.manifest.name),
-        "engine": drawing.engine,
-        "notice": html.escape(drawing.notice or ""),
+        "host": html.escape(str(request.base_url).rstrip("/")),
+        "model": html.escape(its.drawing.pipeline.manifest.name),
+        "engine": its.drawing.engine,
+        "notice": html.escape(its.drawing.notice or ""),
     }
+    return HTMLResponse(PAGE.substitute(words))
 
-    @router.get("/", include_in_schema=False)
-    async def start(request: Request) -> HTMLResponse:
-        host = html.escape(str(request.base_url).rstrip("/"))
-        return HTMLResponse(PAGE.substitute(words, host=host))
 
-    @router.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
 
-    @router.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        await readiness.check()
-        return {"status": "ready", "engine": drawing.engine}
 
-    @router.get("/metrics")
-    async def show() -> Response:
-        await backlog.look()
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+@router.get("/readyz")
+async def readyz(its: Its) -> dict[str, str]:
+    """A real inference succeeds."""
+    await its.readiness.check()
+    return {"status": "ready", "engine": its.drawing.engine}
 
-    return router
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def show(its: Its) -> Response:
+    """Numbers for Prometheus."""
+    await its.backlog.look()
+    return Response(its.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -9,6 +9,8 @@ from starlette.requests import HTTPConnection
 from luciole.domain import Emphasis, InvalidRequest, StyleUse
 from luciole.domain.request import Seed, Words
 from serving.gateway.auth.needs import Drawer, Reader
+from serving.gateway.parts import parts_of
+from serving.gateway.refusals import Conflict
 from serving.orchestration.prompts.changes import Expander
 from serving.orchestration.prompts.engine import Proposal
 from serving.orchestration.prompts.reading import Syntax, Template, emphasis, write
@@ -25,8 +27,10 @@ router = APIRouter(prefix="/v1/prompts", tags=["prompts"])
 
 
 async def wording_of(connection: HTTPConnection) -> Wording:
-    """That of the app that answers."""
-    wording: Wording = connection.app.state.wording
+    """That of the app that answers; Conflict where none was wired."""
+    wording = (await parts_of(connection)).drawing.wording
+    if wording is None:
+        raise Conflict("model", "nothing here deals with prompts and styles")
     return wording
 
 

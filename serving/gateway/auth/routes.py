@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import HTTPConnection
 
 from serving.gateway.auth.authenticator import Authenticator
 from serving.gateway.auth.directory import KeyCard
@@ -64,45 +65,52 @@ class Token(BaseModel):
     expires_in: int = TOKEN_SECONDS
 
 
-def routes(authenticator: Authenticator) -> APIRouter:
-    """Who am I, my tenant's keys, and short-lived tokens."""
-    router = APIRouter(prefix="/api/v1", tags=["access"])
-    directory = authenticator.directory
-
-    @router.get("/me")
-    async def me(caller: Reader) -> Me:
-        return Me(tenant=caller.tenant, subject=caller.subject, scopes=sorted(caller.scopes))
-
-    @router.post("/keys", status_code=201)
-    async def make_key(asked: KeyRequest, caller: Admin) -> KeyMade:
-        if not caller.scopes.issuperset(asked.scopes):
-            raise Forbidden("scopes", "a key cannot allow more than who makes it may")
-        made = await directory.issue(
-            caller.tenant, asked.name, asked.scopes, asked.expires_at, caller.user
-        )
-        return KeyMade(id=made.id, secret=made.secret)
-
-    @router.get("/keys")
-    async def list_keys(caller: Admin) -> list[KeyShown]:
-        return [KeyShown.of(card) for card in await directory.keys(caller.tenant)]
-
-    @router.delete("/keys/{key}", status_code=204)
-    async def revoke_key(key: str, caller: Admin) -> None:
-        await directory.revoke(caller.tenant, key)
-
-    @router.post("/token")
-    async def token(caller: Reader) -> Token:
-        return Token(access_token=authenticator.token_for(caller, TOKEN_SECONDS))
-
-    return router
+async def authenticator_of(connection: HTTPConnection) -> Authenticator:
+    """That of the app that answers."""
+    authenticator: Authenticator = connection.app.state.authenticator
+    return authenticator
 
 
-def well_known(authenticator: Authenticator) -> APIRouter:
+Access = Annotated[Authenticator, Depends(authenticator_of)]
+router = APIRouter(tags=["access"])
+
+
+@router.get("/api/v1/me")
+async def me(caller: Reader) -> Me:
+    """Show how the service sees its caller."""
+    return Me(tenant=caller.tenant, subject=caller.subject, scopes=sorted(caller.scopes))
+
+
+@router.post("/api/v1/keys", status_code=201)
+async def make_key(asked: KeyRequest, caller: Admin, access: Access) -> KeyMade:
+    """Make a key of the tenant; its secret is told this one time."""
+    if not caller.scopes.issuperset(asked.scopes):
+        raise Forbidden("scopes", "a key cannot allow more than who makes it may")
+    made = await access.directory.issue(
+        caller.tenant, asked.name, asked.scopes, asked.expires_at, caller.user
+    )
+    return KeyMade(id=made.id, secret=made.secret)
+
+
+@router.get("/api/v1/keys")
+async def list_keys(caller: Admin, access: Access) -> list[KeyShown]:
+    """The tenant's keys, without their secrets."""
+    return [KeyShown.of(card) for card in await access.directory.keys(caller.tenant)]
+
+
+@router.delete("/api/v1/keys/{key}", status_code=204)
+async def revoke_key(key: str, caller: Admin, access: Access) -> None:
+    """Let a key open nothing any more."""
+    await access.directory.revoke(caller.tenant, key)
+
+
+@router.post("/api/v1/token")
+async def token(caller: Reader, access: Access) -> Token:
+    """Give a short-lived token for where a key would be too much."""
+    return Token(access_token=access.token_for(caller, TOKEN_SECONDS))
+
+
+@router.get("/.well-known/jwks.json", include_in_schema=False)
+async def jwks(access: Access) -> Mapping[str, Any]:
     """The public half of what signs our tokens."""
-    router = APIRouter()
-
-    @router.get("/.well-known/jwks.json", include_in_schema=False)
-    async def jwks() -> Mapping[str, Any]:
-        return authenticator.local.public
-
-    return router
+    return access.local.public

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ from serving.gateway.app import create_app
 from serving.gateway.auth.directory import Directory
 from serving.gateway.auth.principal import EVERYTHING
 from serving.gateway.drawing import Drawing, InProcess, Look, Pixels, Progress
+from serving.orchestration.wording import Wording, WordingChoices
 from serving.run import address_of, listening
 from serving.settings import AuthChoice, Settings
 from serving.storage.database import open_database_async
+from tests.serving.gateway.words import bundle
 from tests.serving.orchestration.characters.colours import Colours
 
 SIZES = Sizes(default=128, min=64, max=256, stride=32, max_batch=8)
@@ -127,10 +130,13 @@ def open_easel(easel: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def guarded(easel: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A service that wants keys, and its state's folder."""
+def guarded(
+    easel: Serve, painting: Drawing, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """A service that wants keys and knows words, and its state's folder."""
     state = tmp_path_factory.mktemp("guarded")
-    with easel(state, auth=AuthChoice.KEYS) as address:
+    worded = replace(painting, wording=Wording.of(bundle(), WordingChoices()))
+    with easel(state, worded, auth=AuthChoice.KEYS) as address:
         yield address, state
 
 
