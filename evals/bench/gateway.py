@@ -2,6 +2,8 @@
 
 Both serve one picture of 128 x 128 that costs nothing to draw; rounds alternate, one caller waits
 for each answer. CPU is the servers' own, from /proc. Encoders work on a picture of 1024 x 1024.
+The first event of a job is timed from the first step in a worker of its own, over SQLite, to its
+arrival at a listener (server-sent events); the engine pretends.
 """
 
 import argparse
@@ -24,15 +26,17 @@ from evals.bench.result import Figure, median, write
 SERVER = Path(__file__).parents[2] / "tests" / "serving" / "gateway" / "stub_gateway.py"
 BODY = {"prompt": "anime girl walking in rain", "size": "128x128", "seed": 1}
 LIBRARIES = ("fastapi", "uvicorn", "pydantic", "pillow", "limits", "sqlalchemy")
+WORKER = SERVER.parents[1] / "jobs" / "stub_worker.py"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Server:
-    """A running server."""
+    """A running server, and its state's folder."""
 
     process: subprocess.Popen[bytes]
     client: httpx.Client
+    state: Path
 
     def cpu(self) -> float:
         """Seconds of all its threads, since its start."""
@@ -65,7 +69,7 @@ def running(kind: str) -> Iterator[Server]:
             address = stdout.readline().decode().strip()
             with httpx.Client(base_url=address, timeout=30) as client:
                 _wait(client)
-                yield Server(process, client)
+                yield Server(process, client, Path(state))
         finally:
             process.terminate()
             process.wait()
@@ -116,6 +120,43 @@ def encoding(rounds: int) -> list[Figure]:
     return figures
 
 
+def first_event(jobs: int) -> list[Figure]:
+    """From the first step of a job to the arrival of its first progress event."""
+    with running("gateway") as gateway, working(gateway.state):
+        took = [_first_event(gateway, f"job {n}") for n in range(jobs + 2)][2:]
+    metric = "first progress event after its step"
+    return [Figure(metric, *median(took), "ms", 50.0, "lower", "")]
+
+
+@contextmanager
+def working(state: Path) -> Iterator[None]:
+    """A worker over the gateway's database, whose steps take 20 ms."""
+    limits = {"lease": 30, "poll": 0.05, "house": 5, "tries": 3, "grace": 1}
+    places = [f"sqlite:///{state}/luciole.db", str(state / "objects"), str(state / "notes")]
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, str(WORKER), *places, json.dumps(limits)],
+        env=os.environ | {"PYTHONPATH": str(SERVER.parents[3])},
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _first_event(gateway: Server, project: str) -> float:
+    """In ms; the listener is there before the job."""
+    body = {"prompt": "a", "project": project, "steps": 10, "size": {"width": 64, "height": 64}}
+    with gateway.client.stream("GET", "/api/v1/events", params={"project": project}) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        gateway.client.post("/api/v1/generations", json=body).raise_for_status()
+        while next(lines) != "event: job.progress":
+            pass
+        arrived = time.time()
+    return 1000 * (arrived - float((gateway.state / "stepped").read_text()))
+
+
 def main() -> None:
     """Measure and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,6 +164,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200)
     asked = parser.parse_args()
     figures = [*overhead(asked.rounds, asked.requests), *encoding(asked.rounds)]
+    figures += first_event(2 * asked.rounds)
     print(write("gateway", figures, LIBRARIES, __doc__ or ""))  # noqa: T201
 
 

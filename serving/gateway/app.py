@@ -79,6 +79,7 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
         await welcome(access.directory, settings)
         async with opened(drawing, database, settings, metrics) as parts:
             app.state.parts = parts
+            metrics.watch("listeners", "To events, at this gateway", lambda: parts.hub.all)
             metrics.watch("queue_pictures", "Not yet drawn", lambda: parts.renderer.pending)
             yield
 

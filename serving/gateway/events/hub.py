@@ -189,6 +189,11 @@ class Hub:
         self._channels: dict[Topic, _Channel] = {}
         self._closed = False
 
+    @property
+    def all(self) -> int:
+        """How many listen, whoever they are."""
+        return sum(len(channel.listeners) for channel in self._channels.values())
+
     def listening(self, tenant: str) -> int:
         """How many listen to something of a tenant."""
         channels = self._channels.items()

@@ -1,5 +1,6 @@
 """The pages beside the API."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -48,7 +49,15 @@ def test_metrics_say_how_many_jobs_wait_and_run_in_the_whole_service(gateway: st
         assert httpx.post(f"{gateway}/api/v1/generations", json=body).status_code == 202
     after = metrics(gateway)
     assert after["luciole_jobs_queued"] - before["luciole_jobs_queued"] == 3
-    assert after["luciole_jobs_running"] == 0
+    assert (after["luciole_jobs_running"], after["luciole_workers"]) == (0, 0)
+    assert metrics(gateway)["luciole_jobs_waiting_seconds"] > after["luciole_jobs_waiting_seconds"]
+
+
+def test_metrics_say_how_many_listen(gateway: str) -> None:
+    with httpx.stream("GET", f"{gateway}/api/v1/events") as stream:
+        next(stream.iter_lines())
+        while metrics(gateway)["luciole_listeners"] != 1:  # the test's own limit ends this
+            time.sleep(0.02)
 
 
 def metrics(gateway: str) -> dict[str, float]:

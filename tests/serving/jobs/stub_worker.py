@@ -1,6 +1,7 @@
 """A real worker over an engine that only pretends: `python stub_worker.py DATABASE OBJECTS NOTES`.
 
 Frames say in their prompt what shall happen, and every frame that is begun is a line of NOTES.
+When the last frame had its first step is in `stepped` beside it.
 """
 
 import io
@@ -30,6 +31,7 @@ class Pretender:
     def __init__(self, notes: Path) -> None:
         self._notes = notes
         self._down = notes.with_name("down")
+        self._stepped = notes.with_name("stepped")
 
     def draw(self, plan: RenderPlan, watch: Watch) -> Pixels:
         with self._notes.open("a") as file:
@@ -41,6 +43,8 @@ class Pretender:
             time.sleep(pause)
             if "crash" in plan.prompt:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if step == 0:
+                self._stepped.write_text(str(time.time()))
             watch.step(step + 1, plan.steps)
             if watch.show is not None:
                 watch.show(step + 1, plan.steps, lambda: painted(plan))
