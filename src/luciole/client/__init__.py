@@ -6,6 +6,7 @@ with Luciole("http://127.0.0.1:8000", key="lk_...") as service:
     picture = service.content(job.outputs[0])
 ```
 
+`service.characters`, `.storyboards`, `.versions` and `.words` (prompts and styles) are about those.
 `luciole.client.triton` asks Triton's `generate` model directly.
 """
 
@@ -26,6 +27,7 @@ from luciole.client.records import (
     Asset,
     Event,
     Job,
+    MadeFile,
     Me,
     NewKey,
     NewWebhook,
@@ -34,6 +36,17 @@ from luciole.client.records import (
     Usage,
     Webhook,
 )
+from luciole.client.story_records import (
+    Build,
+    Character,
+    Expanded,
+    FoundCharacter,
+    Frames,
+    Parsed,
+    SavedCharacter,
+    Storyboard,
+    Version,
+)
 from luciole.client.synchronous import Luciole
 
 __all__ = [
@@ -41,22 +54,32 @@ __all__ = [
     "ApiError",
     "Asset",
     "AsyncLuciole",
+    "Build",
+    "Character",
     "Conflict",
     "Event",
+    "Expanded",
+    "FoundCharacter",
+    "Frames",
     "Job",
     "Luciole",
+    "MadeFile",
     "Me",
     "NewKey",
     "NewWebhook",
     "NotFound",
     "Output",
     "Page",
+    "Parsed",
     "PermissionDenied",
     "RateLimited",
     "Refused",
+    "SavedCharacter",
     "ServiceUnavailable",
+    "Storyboard",
     "Unauthenticated",
     "Unreachable",
     "Usage",
+    "Version",
     "Webhook",
 ]

@@ -10,6 +10,12 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from luciole.client import calls
+from luciole.client.async_sections import (
+    AsyncCharacters,
+    AsyncStoryboards,
+    AsyncVersions,
+    AsyncWords,
+)
 from luciole.client.calls import Call, checked, pause_of
 from luciole.client.errors import Unreachable
 from luciole.client.pauses import may_repeat, pause
@@ -18,6 +24,7 @@ from luciole.client.records import (
     Asset,
     Event,
     Job,
+    MadeFile,
     Me,
     NewKey,
     NewWebhook,
@@ -42,6 +49,10 @@ class AsyncLuciole:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._http = httpx.AsyncClient(base_url=address, headers=headers, timeout=timeout)
         self._retries = retries
+        self.characters = AsyncCharacters(self._send)
+        self.storyboards = AsyncStoryboards(self._send)
+        self.versions = AsyncVersions(self._send)
+        self.words = AsyncWords(self._send)
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,7 +141,7 @@ class AsyncLuciole:
         """The newest first."""
         return await self._send(calls.assets(limit, cursor))
 
-    async def content(self, of: Asset | Output) -> bytes:
+    async def content(self, of: Asset | Output | MadeFile) -> bytes:
         """The file's bytes."""
         return await self._send(calls.content(of.url))
 
@@ -174,7 +185,7 @@ class AsyncLuciole:
             try:
                 answer = await self._http.request(
                     call.method, call.path, params=call.query, headers=call.headers,
-                    json=call.json, content=call.content,
+                    json=call.json, content=call.content, data=call.data, files=call.files,
                 )  # fmt: skip
             except httpx.TransportError as error:
                 if last or not call.repeatable:

@@ -40,6 +40,9 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     json: Any = None
     content: bytes | None = None
+    data: Mapping[str, str] | None = None
+    files: Sequence[tuple[str, tuple[str, bytes]]] | None = None
+    """With `data`, a form with files."""
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
@@ -53,17 +56,17 @@ def generate(
     body = {"prompt": prompt} | {_camel(k): v for k, v in more.items() if v is not None}
     headers = {"idempotency-key": idempotency_key or uuid.uuid4().hex}
     path = "/api/v1/generations"
-    return Call("POST", path, _record(AcceptedJob), json=_plain(body), headers=headers)
+    return Call("POST", path, record(AcceptedJob), json=plain(body), headers=headers)
 
 
 def job(name: str) -> Call[Job]:
     """How it stands."""
-    return Call("GET", f"/api/v1/jobs/{_part(name)}", _record(Job))
+    return Call("GET", f"/api/v1/jobs/{part(name)}", record(Job))
 
 
 def cancel(name: str) -> Call[Job]:
     """Stop at the next step."""
-    return Call("POST", f"/api/v1/jobs/{_part(name)}/cancel", _record(Job))
+    return Call("POST", f"/api/v1/jobs/{part(name)}/cancel", record(Job))
 
 
 def jobs(
@@ -77,23 +80,23 @@ def jobs(
         items = [Job.model_validate(item) for item in found["items"]]
         return Page[Job](items=items, next_cursor=found["nextCursor"])
 
-    return Call("GET", "/api/v1/jobs", read, query=_given(query))
+    return Call("GET", "/api/v1/jobs", read, query=given(query))
 
 
 def upload(content: bytes) -> Call[Asset]:
     """Keep a picture."""
-    return Call("POST", "/api/v1/assets", _record(Asset), content=content)
+    return Call("POST", "/api/v1/assets", record(Asset), content=content)
 
 
 def asset(sha256: str) -> Call[Asset]:
     """What is known of a file."""
-    return Call("GET", f"/api/v1/assets/{_part(sha256)}", _record(Asset))
+    return Call("GET", f"/api/v1/assets/{part(sha256)}", record(Asset))
 
 
 def assets(limit: int, cursor: str | None) -> Call[Page[Asset]]:
     """A page, the newest first."""
-    query = _given({"limit": limit, "cursor": cursor})
-    return Call("GET", "/api/v1/assets", _record(Page[Asset]), query=query)
+    query = given({"limit": limit, "cursor": cursor})
+    return Call("GET", "/api/v1/assets", record(Page[Asset]), query=query)
 
 
 def content(url: str) -> Call[bytes]:
@@ -104,29 +107,29 @@ def content(url: str) -> Call[bytes]:
 def usage(since: datetime | None, until: datetime | None) -> Call[Usage]:
     """What was used."""
     times = {"since": since and since.isoformat(), "until": until and until.isoformat()}
-    return Call("GET", "/api/v1/usage", _record(Usage), query=_given(times))
+    return Call("GET", "/api/v1/usage", record(Usage), query=given(times))
 
 
 def me() -> Call[Me]:
     """Who we are."""
-    return Call("GET", "/api/v1/me", _record(Me))
+    return Call("GET", "/api/v1/me", record(Me))
 
 
 def make_key(name: str, scopes: Sequence[str]) -> Call[NewKey]:
     """Sent once: a second key would be one too many."""
     body = {"name": name, "scopes": list(scopes)}
-    return Call("POST", "/api/v1/keys", _record(NewKey), json=body, repeatable=False)
+    return Call("POST", "/api/v1/keys", record(NewKey), json=body, repeatable=False)
 
 
 def revoke_key(name: str) -> Call[None]:
     """It opens nothing any more."""
-    return Call("DELETE", f"/api/v1/keys/{_part(name)}", lambda _: None)
+    return Call("DELETE", f"/api/v1/keys/{part(name)}", lambda _: None)
 
 
 def make_webhook(url: str, types: Sequence[str]) -> Call[NewWebhook]:
     """Sent once, as keys are."""
     body = {"url": url, "types": list(types)}
-    return Call("POST", "/api/v1/webhooks", _record(NewWebhook), json=body, repeatable=False)
+    return Call("POST", "/api/v1/webhooks", record(NewWebhook), json=body, repeatable=False)
 
 
 def webhooks() -> Call[list[Webhook]]:
@@ -137,12 +140,12 @@ def webhooks() -> Call[list[Webhook]]:
 
 def remove_webhook(name: str) -> Call[None]:
     """Nothing more is sent there."""
-    return Call("DELETE", f"/api/v1/webhooks/{_part(name)}", lambda _: None)
+    return Call("DELETE", f"/api/v1/webhooks/{part(name)}", lambda _: None)
 
 
 def draw(prompt: str, more: Mapping[str, Any]) -> Call[list[Picture]]:
     """Pictures at once, in OpenAI's shape; sent once, for it costs twice to draw twice."""
-    body = {"prompt": prompt} | _given(more)
+    body = {"prompt": prompt} | given(more)
 
     def read(answer: httpx.Response) -> list[Picture]:
         return [
@@ -151,7 +154,7 @@ def draw(prompt: str, more: Mapping[str, Any]) -> Call[list[Picture]]:
         ]
 
     path = "/v1/images/generations"
-    return Call("POST", path, read, json=_plain(body), repeatable=False)
+    return Call("POST", path, read, json=plain(body), repeatable=False)
 
 
 def checked(answer: httpx.Response) -> httpx.Response:
@@ -185,22 +188,24 @@ def _told(answer: httpx.Response) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _record(kind: type[M]) -> Callable[[httpx.Response], M]:
+def record(kind: type[M]) -> Callable[[httpx.Response], M]:
+    """Reads an answer as a type."""
     return lambda answer: kind.model_validate_json(answer.content)
 
 
-def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+def given(query: Mapping[str, Any]) -> dict[str, Any]:
+    """What says something."""
     return {name: value for name, value in query.items() if value not in (None, [])}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The domain's own types as JSON."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value
 
 
@@ -209,6 +214,6 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
     """One part of a path, whatever is in it."""
     return quote(name, safe="")

@@ -45,6 +45,17 @@ class Output(_Camel):
     url: str
 
 
+class MadeFile(_Camel):
+    """A file that a job made of its frames, such as a contact sheet; `url` opens it for a while."""
+
+    name: str
+    sha256: str
+    mime: str
+    width: int | None
+    height: int | None
+    url: str
+
+
 class Job(_Camel):
     """How a job stands; `cost` and `units` in steps x megapixels."""
 
@@ -61,6 +72,10 @@ class Job(_Camel):
     started_at: datetime | None
     ended_at: datetime | None
     outputs: list[Output] | None = None
+    files: list[MadeFile] | None = None
+    subject: str | None = None
+    """What it draws, such as a storyboard's id."""
+    decision: Literal["kept", "discarded"] | None = None
 
     @property
     def ended(self) -> bool:

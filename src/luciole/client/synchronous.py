@@ -17,6 +17,7 @@ from luciole.client.records import (
     Asset,
     Event,
     Job,
+    MadeFile,
     Me,
     NewKey,
     NewWebhook,
@@ -26,6 +27,7 @@ from luciole.client.records import (
     Usage,
     Webhook,
 )
+from luciole.client.sections import Characters, Storyboards, Versions, Words
 from luciole.client.stream import Lines
 
 T = TypeVar("T")
@@ -41,6 +43,10 @@ class Luciole:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._http = httpx.Client(base_url=address, headers=headers, timeout=timeout)
         self._retries = retries
+        self.characters = Characters(self._send)
+        self.storyboards = Storyboards(self._send)
+        self.versions = Versions(self._send)
+        self.words = Words(self._send)
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +135,7 @@ class Luciole:
         """The newest first."""
         return self._send(calls.assets(limit, cursor))
 
-    def content(self, of: Asset | Output) -> bytes:
+    def content(self, of: Asset | Output | MadeFile) -> bytes:
         """The file's bytes."""
         return self._send(calls.content(of.url))
 
@@ -173,7 +179,7 @@ class Luciole:
             try:
                 answer = self._http.request(
                     call.method, call.path, params=call.query, headers=call.headers,
-                    json=call.json, content=call.content,
+                    json=call.json, content=call.content, data=call.data, files=call.files,
                 )  # fmt: skip
             except httpx.TransportError as error:
                 if last or not call.repeatable:
