@@ -41,14 +41,14 @@ SUITES := identity pose depth style student int8 story
 evals: setup
 	$(BIN)/python -m export
 	$(BIN)/python -m export target=onnx_int8 tolerance=0.2 out=out/bundle_int8
-	$(BIN)/python -m evals
+	$(BIN)/python -m evals out=out/evals/words
 	set -e; for seed in 1 2 3 4; do \
 	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/linked/$$seed; \
 	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/alone/$$seed --alone; \
 	done
 	set -e; for suite in $(SUITES); do $(BIN)/python -m evals suite=$$suite; done
 	$(BIN)/python -m evals suite=parity
-	$(BIN)/python -m evals.figures out/evals/*/report.json > out/evals/figures.md
+	$(BIN)/python -m evals.figures $(patsubst %,out/evals/%/report.json,words $(SUITES)) --out out/evals/figures.md
 
 bench: setup
 	$(BIN)/python -m evals.bench

@@ -93,7 +93,7 @@ STYLE = [
     "task.sample_steps=1",
     "model.path=${out}/models/pocket",
 ]
-STYLES = ("ink", "watercolour", "pixel", "neon_night", "pastel", "engraving")
+STYLES = ("ink", "watercolour", "pixel", "neon_night", "pastel", "poster")
 TINY = {
     "pocket_autoencoder": [*few("pictures"), "data.train.whole_from=1", *MODEL],
     "pocket_clip": [*few("pictures"), *MODEL],

@@ -1,4 +1,4 @@
-"""How the world is drawn: the same scene in ink, watercolour, pixels, neon, pastel or engraving."""
+"""How the world is drawn: the same scene in ink, watercolour, pixels, neon, pastel or in print."""
 
 import ast
 import hashlib
@@ -10,11 +10,11 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from luciole.storyworld.attributes import Scene
-from luciole.storyworld.manners.engraving import engraving
 from luciole.storyworld.manners.ink import ink
 from luciole.storyworld.manners.neon import neon
 from luciole.storyworld.manners.pastel import pastel
 from luciole.storyworld.manners.pixel import pixel
+from luciole.storyworld.manners.poster import poster
 from luciole.storyworld.manners.watercolour import watercolour
 from luciole.storyworld.render import Picture, render
 
@@ -27,7 +27,7 @@ MANNERS: dict[str, Manner] = {
     "pixel": pixel,
     "neon night": neon,
     "pastel": pastel,
-    "engraving": engraving,
+    "poster": poster,
 }
 
 
