@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,6 @@ from luciole.engines import Engine
 from luciole.engines.bank import StyleBank
 from luciole.engines.batcher import BatchLimits, StepBatcher
 from luciole.engines.onnx import OnnxEngine
-from luciole.engines.protocol import style_bank
 from luciole.engines.triton import TritonEngine
 from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
@@ -29,11 +29,10 @@ from serving.probe import Probe, learned, prove
 from serving.settings import EngineChoice, Settings
 from serving.storage.database import open_database
 from serving.storage.migrate import migrate
-from serving.triton import environment, repository
+from serving.triton import environment, repository, shares
 from serving.triton.distant import Distant
 from serving.triton.errors import TritonUnavailable
 from serving.triton.server import TritonServer
-from serving.triton.shares import taken
 from serving.triton.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +40,15 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0
 """How long a Triton that somebody else runs is waited for."""
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _OwnTriton:
+    """A server that this process started, its share of the bank, and the bank's folder."""
+
+    supervisor: Supervisor
+    bank: StyleBank | None
+    shared: Path
 
 
 @contextmanager
@@ -82,7 +90,7 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
             return
         if settings.engine is not EngineChoice.ONNX:
             try:
-                supervisor, bank = held.enter_context(_triton(settings, bundle, probes))
+                own = held.enter_context(_triton(settings, bundle, probes))
             except TritonUnavailable as error:
                 if settings.engine is EngineChoice.TRITON:
                     raise
@@ -90,12 +98,20 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 log.warning("triton is not to be had", reason=error.reason, cause=error.message)
             else:
                 local.close()
-                yield _over_triton(held, settings, wording, supervisor, bank, probes)
+                yield _over_triton(held, settings, wording, own, probes)
                 return
         batcher = _batcher(held, local, settings)
         pipeline, proof = _pipeline(local, wording), _proof(local, probes)
         yield Drawing(
-            pipeline, batcher, "onnx", InProcess(), proof, notice, None, wording, seer_of(local)
+            pipeline=pipeline,
+            batcher=batcher,
+            engine="onnx",
+            keeper=InProcess(),
+            prove=proof,
+            notice=notice,
+            wording=wording,
+            seer=seer_of(local),
+            told={"LUCIOLE_ENGINE": EngineChoice.ONNX.value},
         )
 
 
@@ -108,12 +124,12 @@ def _over_triton(
     held: ExitStack,
     settings: Settings,
     wording: Wording,
-    supervisor: Supervisor,
-    bank: StyleBank | None,
+    own: _OwnTriton,
     probes: list[Probe],
 ) -> Drawing:
-    url, patience = supervisor.server.url, settings.request_seconds
-    engine = TritonEngine(wording.bundle, url, timeout_s=patience, bank=bank)
+    supervisor, patience = own.supervisor, settings.request_seconds
+    url = supervisor.server.url
+    engine = TritonEngine(wording.bundle, url, timeout_s=patience, bank=own.bank)
     held.callback(engine.close)
     gauges: dict[str, Callable[[], float]] = {
         "triton_restarts": lambda: supervisor.restarts,
@@ -124,7 +140,12 @@ def _over_triton(
     batcher = _batcher(held, engine, settings)
     pipeline = _pipeline(engine, wording)
     seer = seer_of(engine)
-    return Drawing(pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer)
+    told = {"LUCIOLE_TRITON_URL": url}
+    if own.bank is not None:
+        told["LUCIOLE_TRITON_BANK"] = str(own.shared)
+    return Drawing(
+        pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer, told
+    )
 
 
 def _elsewhere(
@@ -137,7 +158,7 @@ def _elsewhere(
     keeper = Distant(_proof(plain, probes))
     keeper.wait_ready(START_SECONDS)
     if settings.triton_bank is not None and bundle.manifest.banks:
-        bank = held.enter_context(taken(bundle, settings.triton_bank))
+        bank = held.enter_context(shares.taken(bundle, settings.triton_bank))
     engine = TritonEngine(bundle, url, timeout_s=patience, bank=bank)
     held.callback(engine.close)
     proof = _proof(engine, probes, keeper.report_trouble)
@@ -174,26 +195,29 @@ def _batcher(held: ExitStack, engine: Engine, settings: Settings) -> StepBatcher
 
 
 @contextmanager
-def _triton(
-    settings: Settings, bundle: Bundle, probes: list[Probe]
-) -> Iterator[tuple[Supervisor, StyleBank | None]]:
-    """A proven server, and the bank of styles whose files it has mapped."""
+def _triton(settings: Settings, bundle: Bundle, probes: list[Probe]) -> Iterator[_OwnTriton]:
+    """A proven server, this process's share of the bank that it has mapped, and the bank's folder.
+
+    There is a share for each worker too, so that they need no server of their own.
+    """
     made = environment.find(ROOT)
     folder = settings.triton_folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="models.", dir=folder) as models:
-        graphs, banked = Path(models) / "repository", Path(models) / "bank"
-        # The service and the pipeline inside the server each have places of their own.
-        own = settings.style_slots
-        bank = style_bank(bundle, 2 * own - 1, banked, range(1, own))
+        graphs, shared = Path(models) / "repository", Path(models) / "bank"
+        # The pipeline inside the server has a share, this process another, and a worker may
+        # start while the one that it replaces is still ending.
+        cut = shares.Shares(settings.workers + 3, settings.style_slots - 1)
+        banked = shares.make(bundle, shared, cut) if bundle.manifest.banks else shared
         repository.write(repository.models_of(bundle, settings.threads, banked), graphs)
-        inside = repository.PipelineModel(bundle, banked, range(own, 2 * own - 1))
+        inside = repository.PipelineModel(bundle, banked, cut.server)
         repository.write_pipeline(inside, graphs)
         server = TritonServer(made, graphs, folder / "triton.log")
         supervisor = Supervisor(server, probes, unprobed=("generate",))
         try:
             supervisor.start()
-            yield supervisor, bank
+            with shares.taken(bundle, shared) if bundle.manifest.banks else nullcontext() as bank:
+                yield _OwnTriton(supervisor, bank, shared)
         finally:
             supervisor.stop()
 

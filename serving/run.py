@@ -26,7 +26,11 @@ def up(settings: Settings, console: Console) -> None:
     configure_logging(settings.log_level)
     if default_bundle(settings):
         ensure(settings.bundle, shipped_model())
-    with listening(settings) as door, service(settings) as (app, drawing), crew(settings):
+    with (
+        listening(settings) as door,
+        service(settings) as (app, drawing),
+        crew(settings, drawing.told),
+    ):
         if drawing.notice:
             console.print(f"[yellow]{drawing.notice}[/]", highlight=False)
         address = address_of(door)

@@ -1,7 +1,7 @@
 """What the gateway asks of whatever draws, and how it is handed over."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -91,3 +91,5 @@ class Drawing:
     """What deals with words and styles; without it there are no routes for them."""
     seer: Encoder | None = None
     """The model's image encoder; without one nobody can be remembered."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Settings, by their variables, with which other processes use the same engine."""

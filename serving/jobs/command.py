@@ -1,7 +1,8 @@
 """`python -m serving worker` and `sender`: wired from the settings, run until SIGTERM."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from luciole.domain import RenderPlan
@@ -53,10 +54,14 @@ def sender(settings: Settings) -> None:
 
 
 @contextmanager
-def crew(settings: Settings) -> Iterator[Supervisor]:
-    """Workers and a sender beside this process, for as long as the block lasts; none without."""
+def crew(settings: Settings, engine: Mapping[str, str]) -> Iterator[Supervisor]:
+    """Workers and a sender beside this process, for as long as the block lasts; none without.
+
+    `engine`: what `Drawing.told` says, so that they use the engine that runs already.
+    """
     names = [f"worker {n}" for n in range(settings.workers)]
-    programs = [python(name, "-m", "serving", "worker") for name in names]
+    workers = [python(name, "-m", "serving", "worker") for name in names]
+    programs = [replace(one, environment=engine) for one in workers]
     if programs:
         programs.append(python("sender", "-m", "serving", "sender"))
     database = open_database(settings.database)

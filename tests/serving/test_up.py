@@ -1,5 +1,6 @@
 """`python -m serving up` with a real Triton: the whole service, and what kills it cannot do."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -52,12 +53,12 @@ class Service:
         return httpx.get(f"{self.address}/readyz", timeout=30).status_code
 
 
-def start(bundle: Bundle, folder: Path) -> Service:
+def start(bundle: Bundle, folder: Path, workers: int = 0) -> Service:
     environment = os.environ | {
         "LUCIOLE_BUNDLE": str(bundle.path),
         "LUCIOLE_ENGINE": "triton",
         "LUCIOLE_PORT": "0",
-        "LUCIOLE_WORKERS": "0",
+        "LUCIOLE_WORKERS": str(workers),
         "LUCIOLE_READY_SECONDS": "0",
         "LUCIOLE_READY_PATIENCE": "1",
         "LUCIOLE_TRITON_FOLDER": str(folder),
@@ -181,3 +182,38 @@ def test_a_service_told_to_end_stops_its_triton(
     service.process.terminate()
     assert service.process.wait(30) == 143
     assert not Path(f"/proc/{triton}/exe").exists()
+
+
+def test_workers_draw_on_the_triton_that_runs_already(
+    tiny_bundle: Bundle, triton_environment: TritonEnvironment, tmp_path: Path
+) -> None:
+    service = start(tiny_bundle, tmp_path, workers=1)
+    try:
+        styled = {"styles": [{"name": "ink", "weight": 1}], "num_inference_steps": 2, "seed": 5}
+        with OpenAI(base_url=f"{service.address}/v1", api_key="none") as client:
+            drawn = client.images.generate(prompt="a girl", extra_body=styled, timeout=60)
+        with httpx.Client(base_url=service.address, timeout=60) as client:
+            body = {"prompt": "a girl", "steps": 2, "seeds": [5], "style": {"presets": ["ink"]}}
+            job = client.post("/api/v1/generations", json=body).json()["jobId"]
+            until = time.monotonic() + 60
+            while (shown := client.get(f"/api/v1/jobs/{job}").json())["endedAt"] is None:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            assert shown["status"] == "succeeded", shown["error"]
+            picture = client.get(shown["outputs"][0]["url"]).content
+        assert drawn.data is not None
+        assert picture == base64.b64decode(drawn.data[0].b64_json or "")
+        assert len([one for one in family(service.process.pid) if is_triton(one)]) == 1
+    finally:
+        service.process.send_signal(signal.SIGINT)
+        service.process.wait(30)
+
+
+def family(pid: int) -> set[int]:
+    """All that a process started, and what those did."""
+    own = children(pid)
+    return {*own}.union(*map(family, own))
+
+
+def is_triton(pid: int) -> bool:
+    return Path(f"/proc/{pid}/exe").resolve().name == "tritonserver"

@@ -71,9 +71,9 @@ def test_a_crew_is_started_and_stopped_with_its_block(
 ) -> None:
     monkeypatch.setenv("LUCIOLE_STATE_FOLDER", str(tmp_path))
     prepare(f"sqlite:///{tmp_path}/luciole.db")
-    with crew(Settings(workers=0, state_folder=tmp_path)) as nobody:
+    with crew(Settings(workers=0, state_folder=tmp_path), {}) as nobody:
         assert nobody.processes == {}
-    with crew(Settings(workers=1, state_folder=tmp_path)) as supervisor:
+    with crew(Settings(workers=1, state_folder=tmp_path), {}) as supervisor:
         while len(supervisor.processes) < 2:
             pass
         pids = list(supervisor.processes.values())
