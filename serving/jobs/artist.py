@@ -18,6 +18,7 @@ from luciole.domain import (
     EngineError,
     RenderPlan,
 )
+from serving.orchestration.errors import ServiceAway
 from serving.storage.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def bear_with(act: Callable[[], T], watch: Watch) -> T:
     while True:
         try:
             return act()
-        except (EngineError, Busy, StorageUnavailable) as error:
+        except (EngineError, Busy, ServiceAway, StorageUnavailable) as error:
             nonsense += isinstance(error, EngineBadOutput)
             late = time.monotonic() + pause > watch.deadline
             if late or nonsense == BAD_OUTPUTS:

@@ -19,6 +19,7 @@ from serving.jobs.hand import Hand
 from serving.jobs.previews import Preview
 from serving.jobs.turns import Turns
 from serving.jobs.work import Kind, Sketch
+from serving.orchestration.errors import PolicyRefusal, ServiceAway
 from serving.storage.columns import now
 from serving.storage.objects import Objects
 
@@ -171,7 +172,10 @@ class Worker:
             if time.monotonic() - last < previews.PAUSE:
                 return
             last = time.monotonic()
-            pixels = now()
+            try:
+                pixels = now()
+            except (PolicyRefusal, ServiceAway):
+                return  # the picture is judged when it is done; this look is not shown
             height, width = pixels.shape[:2]
             seen = Preview(row.id, k, step, width, height, previews.small(pixels))
             self._database.write_if_easy(previews.keep, row.tenant, seen)

@@ -1,9 +1,13 @@
 """`python -m serving worker` and `sender` as they are run: a real engine, real files."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from serving.jobs.command import crew
 from serving.settings import Settings
 from serving.storage.assets import content
 from serving.storage.objects import open_objects
+from serving.storage.tables import AssetRow
 from tests.serving.jobs.conftest import Site, opened, prepare
 from tests.serving.jobs.zygote import Zygote
 
@@ -25,15 +30,52 @@ def drawn(seed: int, **more: object) -> RenderPlan:
     return RenderPlan.model_validate(fields)
 
 
+class Moderator(ThreadingHTTPServer):
+    """A moderation service that finds all pictures as violent as it is told to, or is away."""
+
+    verdict, away = 0.0, False
+
+
+class Moderations(BaseHTTPRequestHandler):
+    server: Moderator
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["content-length"]))
+        score = self.server.verdict if b"image_url" in asked else 0.0
+        answer = {"results": [{"category_scores": {"violence": score}}]}
+        body = json.dumps(answer).encode()
+        self.send_response(503 if self.server.away else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def moderator() -> Iterator[Moderator]:
+    with Moderator(("127.0.0.1", 0), Moderations) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def manned(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, zygote: Zygote
+    tiny_bundle: Bundle,
+    tmp_path_factory: pytest.TempPathFactory,
+    zygote: Zygote,
+    moderator: Moderator,
 ) -> Iterator[Site]:
-    """A worker of the real program, on the tiny model."""
+    """A worker of the real program, on the tiny model, whose pictures are moderated."""
     folder = tmp_path_factory.mktemp("manned")
     environment = {
         "LUCIOLE_BUNDLE": str(tiny_bundle.path), "LUCIOLE_ENGINE": "onnx", "LUCIOLE_THREADS": "1",
         "LUCIOLE_STATE_FOLDER": str(folder), "LUCIOLE_LOG_LEVEL": "WARNING",
+        "LUCIOLE_MODERATION_URL": f"http://127.0.0.1:{moderator.server_port}/v1",
     }  # fmt: skip
     url = f"sqlite:///{folder}/luciole.db"
     prepare(url)
@@ -64,6 +106,30 @@ def test_what_the_model_cannot_do_fails_in_its_words(manned: Site) -> None:
     assert job.failure is not None
     assert job.failure.code == "invalid_request"
     assert "unheard-of" in job.failure.message
+
+
+def test_a_picture_that_the_policy_refuses_is_neither_kept_nor_billed(
+    manned: Site, moderator: Moderator
+) -> None:
+    manned.ended(manned.draw(drawn(10)), seconds=120)
+    before = len(manned.rows(AssetRow))
+    moderator.verdict = 1.0
+    job = manned.ended(manned.draw(drawn(11)))
+    moderator.verdict = 0.0
+    assert (job.state, job.units) == (JobState.FAILED, 0)
+    assert job.failure is not None
+    assert job.failure.code == "image_unsafe"
+    assert len(manned.rows(AssetRow)) == before
+
+
+def test_a_judge_that_is_away_is_waited_for(manned: Site, moderator: Moderator) -> None:
+    moderator.away = True
+    job = manned.draw(drawn(12))
+    manned.until(lambda: manned.job(job).state == JobState.RUNNING)
+    time.sleep(0.5)
+    assert manned.job(job).state == JobState.RUNNING
+    moderator.away = False
+    assert manned.ended(job).state == JobState.SUCCEEDED
 
 
 def test_a_crew_is_started_and_stopped_with_its_block(
