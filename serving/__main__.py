@@ -45,9 +45,12 @@ def parser() -> argparse.ArgumentParser:
     sender.set_defaults(command=_sender)
     alone = commands.add_parser("triton", help="Triton alone, for gateways and workers beside it")
     alone.set_defaults(command=_triton)
-    demo = commands.add_parser("demo", help="a contact sheet through the whole service")
+    demo = commands.add_parser("demo", help="a style, a character and a story through the service")
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
+    lesson = demo.add_mutually_exclusive_group()
+    lesson.add_argument("--quick", action="store_true", help="hardly train the style")
+    lesson.add_argument("--no-style", action="store_true", help="leave the style out")
     demo.set_defaults(command=_demo)
     document = commands.add_parser("openapi", help="writes what the gateway understands")
     document.add_argument("--out", type=Path, help="a file; serving/gateway/openapi.json")
@@ -113,10 +116,12 @@ def _triton(_: argparse.Namespace) -> None:
 
 
 def _demo(asked: argparse.Namespace) -> None:
-    from serving.demo.command import demo
+    from serving.demo.command import Asked, demo
+    from serving.demo.style import QUICK, Lesson
     from serving.settings import Settings
 
-    demo(Settings(), asked.out, keep=asked.keep, console=console)
+    lesson = None if asked.no_style else QUICK if asked.quick else Lesson()
+    demo(Settings(), Asked(asked.out, lesson, asked.keep), console)
 
 
 def _openapi(asked: argparse.Namespace) -> None:

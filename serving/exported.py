@@ -19,7 +19,7 @@ def ensure(bundle: Path, model: Path) -> bool:
     """
     if up_to_date(bundle, model):
         return False
-    choices = [f"folder={_quoted(model.resolve())}", f"out={_quoted(bundle.resolve())}"]
+    choices = [f"folder={quoted(model.resolve())}", f"out={quoted(bundle.resolve())}"]
     command = [sys.executable, "-m", "export", *choices]
     done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own arguments only
     if done.returncode != 0:
@@ -40,7 +40,7 @@ def up_to_date(bundle: Path, model: Path) -> bool:
     return source == folder_hash(model) and made >= changed
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
     """Quote for Hydra's command line, whose grammar gives meaning to many characters."""
     escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

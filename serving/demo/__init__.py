@@ -1,1 +1,1 @@
-"""`python -m serving demo`: a contact sheet through the whole service."""
+"""`python -m serving demo`: a style, a character and a story through the whole service."""

@@ -10,3 +10,6 @@ PROMPTS: tuple[tuple[str, int], ...] = (
     ("a boy with blonde hair wearing blue overalls reading in the library", 7),
     ("1girl, brown hair, ponytail, green dress, dancing, forest, fog", 8),
 )
+
+BEFORE_AND_AFTER = (PROMPTS[0], PROMPTS[1], PROMPTS[2])
+"""What shows the style."""

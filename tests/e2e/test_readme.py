@@ -80,7 +80,7 @@ def test_the_demo_draws_its_prompts(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LUCIOLE_BUNDLE", str(bundle))
-    run("serving", "demo", "--out", str(tmp_path / "demo"))
+    run("serving", "demo", "--quick", "--out", str(tmp_path / "demo"))
     page = (tmp_path / "demo" / "index.html").read_text()
     assert "anime girl walking in rain" in page
     with Image.open(tmp_path / "demo" / "contact-sheet.png") as sheet:
