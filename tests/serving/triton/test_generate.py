@@ -1,5 +1,6 @@
 """The pipeline inside a real Triton server, asked by plain clients."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -19,7 +20,8 @@ import tritonclient.grpc as triton
 from PIL import Image
 
 from luciole.bundle import Bundle
-from luciole.domain import RenderPlan, SolverName
+from luciole.client.triton import AsyncTritonGenerate, TritonGenerate
+from luciole.domain import InvalidRequest, RenderPlan, SolverName
 from luciole.engines.onnx import OnnxEngine
 from luciole.engines.protocol import style_bank
 from luciole.pictures import PicturesInMemory, decoded
@@ -123,6 +125,43 @@ def test_inside_and_in_process_draw_the_same_bytes_each_among_others(
         assert [event["done"] for event in events[:-1]] == [1, 2, 3]
         assert (picture == expected).all()
     engine.close()
+
+
+def test_our_own_client_draws_the_same_and_hears_every_step(server: TritonServer) -> None:
+    expected = ask(server, plan(seed=7))[1]
+    heard: list[tuple[int, int]] = []
+    with TritonGenerate(server.url) as client:
+        drawn = client.draw(plan(seed=7), progress=lambda done, steps: heard.append((done, steps)))
+        with pytest.raises(InvalidRequest, match="'gone' is not here") as caught:
+            client.draw(plan(styles=[{"name": "gone"}]))
+    assert (drawn == expected).all()
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert caught.value.field == "styles"
+
+
+def test_our_client_for_event_loops_draws_the_same(server: TritonServer) -> None:
+    async def use() -> None:
+        async with AsyncTritonGenerate(server.url) as client:
+            heard: list[int] = []
+            drawn = await client.draw(plan(seed=7), progress=lambda done, _: heard.append(done))
+            assert (drawn == ask(server, plan(seed=7))[1]).all()
+            assert heard == [1, 2, 3]
+            with pytest.raises(InvalidRequest, match="'gone' is not here"):
+                await client.draw(plan(styles=[{"name": "gone"}]))
+
+    asyncio.run(use())
+
+
+def test_our_client_brings_the_pictures_of_a_plan(server: TritonServer) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(file, "PNG")
+    name = hashlib.sha256(file.getvalue()).hexdigest()
+    asked = plan(start={"picture": name, "strength": 0.5})
+    with TritonGenerate(server.url) as client:
+        drawn = client.draw(asked, [file.getvalue()])
+        with pytest.raises(InvalidRequest, match="is not here"):
+            client.draw(plan(start={"picture": "0" * 64, "strength": 0.5}), [file.getvalue()])
+    assert drawn.shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize(
