@@ -83,5 +83,7 @@ def test_the_demo_draws_its_prompts(
     run("serving", "demo", "--quick", "--out", str(tmp_path / "demo"))
     page = (tmp_path / "demo" / "index.html").read_text()
     assert "anime girl walking in rain" in page
+    assert page.count('data-tag="after"') == 3
+    assert "the service finds Mika" in page
     with Image.open(tmp_path / "demo" / "contact-sheet.png") as sheet:
         assert np.asarray(sheet).std() > 30
