@@ -1,5 +1,7 @@
 """`python -m export folder=<diffusers folder> out=out/bundle`: write a bundle, and prove it."""
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +18,8 @@ from transformers.utils import logging as transformers_logging
 from export.bundle import Export, SizeLimits
 from export.guides import Guides
 from export.parity import table
-from luciole.domain import ControlKind, LucioleError
+from luciole.bundle import Bundle
+from luciole.domain import BundleError, ControlKind, InvalidRequest, LucioleError
 from luciole.shipped import shipped_guides, shipped_model, shipped_styles
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -33,6 +36,7 @@ def export_of(config: DictConfig) -> Export:
         licence=config.licence,
         tolerance=config.tolerance,
         threads=config.threads,
+        stream=config.stream,
         styles=_styles(config),
         guides=_guides(config),
         sizes=SizeLimits(**OmegaConf.to_container(config.sizes)),  # type: ignore[arg-type]
@@ -65,6 +69,9 @@ def _guides(config: DictConfig) -> Guides:
 def export(config: DictConfig, console: Console) -> None:
     """Run the export under a progress bar and print the parity table."""
     started = time.monotonic()
+    repository = config.target.repository
+    if repository is not None and Path(repository.out).exists():
+        raise InvalidRequest("target.repository.out", f"{repository.out} exists; name a new folder")
     work = export_of(config)
     quiet: Any = transformers_logging
     quiet.disable_progress_bar()  # transformers' own, in the middle of ours
@@ -78,9 +85,28 @@ def export(config: DictConfig, console: Console) -> None:
 
         bundle, agreements = work.run(step)
         bar.update(task, description="done", completed=work.steps)
-    console.print(table(agreements))
+    if agreements:
+        console.print(table(agreements))
+    if config.target.repository is not None:
+        write_repository(
+            bundle, Path(config.target.repository.out), config.target.repository.native
+        )
     seconds = time.monotonic() - started
     console.print(f"{bundle.manifest.name} is in {bundle.path} ({seconds:.0f} s)")
+
+
+def write_repository(bundle: Bundle, out: Path, native: bool) -> None:
+    """What a Triton server loads: the business of `serving`, which runs as a program of its own.
+
+    BundleError if it fails.
+    """
+    command = [sys.executable, "-m", "serving", "triton-repository", "--out", str(out.resolve())]
+    told = {**os.environ, "LUCIOLE_BUNDLE": str(bundle.path.resolve())}
+    done = subprocess.run(  # noqa: S603 - our own arguments only
+        [*command, *(["--native"] if native else [])], cwd=CONF.parent, env=told, check=False
+    )
+    if done.returncode != 0:
+        raise BundleError(str(out), f"the repository ended with status {done.returncode}")
 
 
 @hydra.main(version_base=None, config_path=str(CONF), config_name="export")

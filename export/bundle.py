@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import onnx
+
 from export.engines.profiles import Room
 from export.folder import ModelFolder, load_folder
 from export.graphs import Graph
@@ -24,6 +26,7 @@ from luciole.bundle import (
     write_manifest,
 )
 from luciole.compiled import Machine
+from luciole.domain import BundleError, InvalidRequest
 from luciole.engines.onnx import OnnxEngine
 from luciole.sampling import schedule_of
 
@@ -91,6 +94,8 @@ class Export:
     guides: Guides = field(default_factory=Guides)
     engines: Engines | None = None
     """None: the ONNX graphs alone."""
+    stream: bool = False
+    """Weights stay in their files until they are written; graphs are checked, not compared."""
 
     @property
     def steps(self) -> int:
@@ -99,15 +104,19 @@ class Export:
         guided = bool(guides.identity or guides.controls or guides.anchors)
         seeing = guides.vision is not None
         count = 4 + seeing + len(guides.controls) + guided
+        if self.stream:
+            return 2 + 2 * count + guides.anchors
         compiled = 0 if self.engines is None else count + guides.anchors
         return 2 + (1 + CASES) * count + compiled
 
     def run(self, step: Callable[[str], None] = lambda _: None) -> tuple[Bundle, list[Agreement]]:
         """Write the bundle, or leave what was at `out` as it was and raise."""
         if self.engines is not None:
+            if self.stream:
+                raise InvalidRequest("stream", "engines are compiled with all weights in memory")
             self.engines.machine()
         step(f"reading {self.model.name}")
-        folder = load_folder(self.model)
+        folder = load_folder(self.model, self.stream)
         schedule_of(folder.scheduler)
         with fresh_folder(self.out) as fresh:
             agreements = self._fill(folder, fresh, step)
@@ -125,16 +134,30 @@ class Export:
         fields |= {"prompt": write_tokenizers(folder, fresh), "graphs": specs}
         banks = {spec.bank.name: spec.bank for spec in specs.values() if spec.bank is not None}
         fields["styles"] = write_styles(styles, list(banks.values()), fresh)
-        bundle = Bundle(fresh, write_manifest(fresh, fields))
-        engine = OnnxEngine(bundle, threads=self.threads, style_slots=PARITY_SLOTS)
-        agreements = parity(made, engine, cases(*shape, slots=PARITY_SLOTS), step)
-        engine.close()
-        write_report(agreements, self.tolerance, fresh)
+        agreements: list[Agreement] = []
+        if self.stream:
+            check_graphs(specs, fresh, step)
+        else:
+            bundle = Bundle(fresh, write_manifest(fresh, fields))
+            agreements = self._compare(made, bundle, cases(*shape, slots=PARITY_SLOTS), step)
         if self.engines is not None:
             room = Room(self.sizes.of(folder), folder.latent_stride, folder.window)
             self.engines.compile(made, room, example_sizes(*shape), fresh, step)
         step("hashing")
         write_manifest(fresh, fields)
+        return agreements
+
+    def _compare(
+        self,
+        made: Sequence[Graph],
+        bundle: Bundle,
+        sizes: Sequence[dict[str, int]],
+        step: Callable[[str], None],
+    ) -> list[Agreement]:
+        engine = OnnxEngine(bundle, threads=self.threads, style_slots=PARITY_SLOTS)
+        agreements = parity(made, engine, sizes, step)
+        engine.close()
+        write_report(agreements, self.tolerance, bundle.path)
         return agreements
 
     def _write(
@@ -165,6 +188,16 @@ class Export:
             "latent_channels": folder.unet.config.in_channels,
             "latent_stride": folder.latent_stride,
         }
+
+
+def check_graphs(specs: Mapping[str, GraphSpec], folder: Path, step: Callable[[str], None]) -> None:
+    """Let ONNX's checker read each graph; BundleError with its words."""
+    for name, spec in specs.items():
+        step(f"checking {name}")
+        try:
+            onnx.checker.check_model(str(folder / spec.file))
+        except onnx.checker.ValidationError as error:
+            raise BundleError(spec.file, f"ONNX's checker refuses it: {error}") from error
 
 
 def write_tokenizers(folder: ModelFolder, out: Path) -> PromptSettings:

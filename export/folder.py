@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from export.streamed import streamed
 from luciole.domain import LucioleError
 
 PIPELINE = "StableDiffusionXLPipeline"
@@ -74,12 +75,15 @@ class ModelFolder:
         return int(self.text_encoders[0].config.max_position_embeddings)
 
 
-def load_folder(path: Path) -> ModelFolder:
-    """ModelFolderError names the first file that is missing or not SDXL's."""
+def load_folder(path: Path, stream: bool = False) -> ModelFolder:
+    """ModelFolderError names the first file that is missing or not SDXL's.
+
+    With `stream` weights stay in their files until a graph is written.
+    """
     check_folder(path)
     index = json.loads((path / "model_index.json").read_text())
     unet, vae, first, second = (
-        part.from_pretrained(path / name, **{dtype: torch.float32}).eval().requires_grad_(False)
+        _streamed(path / name, part) if stream else _loaded(path / name, part, dtype)
         for name, part, dtype in PARTS
     )
     _check_parts(unet.config, vae.config)
@@ -93,6 +97,19 @@ def load_folder(path: Path) -> ModelFolder:
         _scheduler_config(path, index["scheduler"][1]),
         bool(index.get("force_zeros_for_empty_prompt", True)),
     )
+
+
+def _loaded(path: Path, part: Any, dtype: str) -> Any:
+    return part.from_pretrained(path, **{dtype: torch.float32}).eval().requires_grad_(False)
+
+
+def _streamed(path: Path, part: Any) -> Any:
+    def build() -> Any:
+        if hasattr(part, "load_config"):
+            return part.from_config(part.load_config(path))
+        return part(part.config_class.from_pretrained(path))
+
+    return streamed(build, path).eval()
 
 
 def check_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.graphs import Graph, guided_sizes
+from export.streamed import fill, tracing
 from luciole.bundle import TensorSpec
 from luciole.domain import BundleError
 
@@ -35,10 +36,11 @@ class OnnxTarget:
         `example` sizes only guide the tracing. Weights that another graph has written are not
         written again. BundleError if the exporter renamed, dropped or reordered an input or output.
         """
-        with _quiet_exporter(), torch.no_grad():
+        with _quiet_exporter(), torch.no_grad(), tracing(graph.module):
+            inputs = graph.inputs(example)
             program = torch.onnx.export(
                 graph.module.eval(),
-                graph.inputs(example),
+                inputs,
                 dynamo=True,
                 opset_version=self.opset,
                 input_names=[tensor.name for tensor in graph.tensors],
@@ -50,6 +52,7 @@ class OnnxTarget:
         if program is None:
             raise BundleError(graph.spec.file, "torch exported nothing")
         written = program.model.graph
+        fill(program.model, graph.module)
         _slice_sequences(written)
         _name_axes(graph.spec.file, written.inputs, graph.tensors)
         _name_axes(graph.spec.file, written.outputs, graph.outputs)

@@ -8,6 +8,7 @@ import numpy as np
 from safetensors import safe_open
 
 from export.folder import ModelFolder
+from export.streamed import is_streamed, streamed_hash
 from luciole.adapters.lora import Factors as Learned
 from luciole.adapters.lora import LoraMismatch
 from luciole.adapters.lora_file import read_lora, weights_hash
@@ -38,7 +39,8 @@ class ReadStyle:
 
 def read_styles(files: Sequence[Path], folder: ModelFolder) -> list[ReadStyle]:
     """In order of the files; StyleFileError names the first that does not fit this model."""
-    base = weights_hash(folder.unet) if files else ""
+    hash_of = streamed_hash if is_streamed(folder.unet) else weights_hash
+    base = hash_of(folder.unet) if files else ""
     styles = [_read(file, folder, base) for file in files]
     names = [style.name for style in styles]
     for name in names:

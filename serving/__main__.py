@@ -1,6 +1,6 @@
 """`python -m serving <command>`: what the service can be told.
 
-triton-setup | up | worker | sender | triton | demo | storyboard | openapi
+triton-setup | triton-repository | up | worker | sender | triton | demo | storyboard | openapi
 """
 
 import argparse
@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
     sender.set_defaults(command=_sender)
     alone = commands.add_parser("triton", help="Triton alone, for gateways and workers beside it")
     alone.set_defaults(command=_triton)
+    models = commands.add_parser("triton-repository", help="the models that a Triton server loads")
+    models.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
+    models.add_argument("--native", action="store_true", help="use the server's own backends too")
+    models.set_defaults(command=_triton_repository)
     demo = commands.add_parser("demo", help="a style, a character and a story through the service")
     demo.add_argument("--keep", action="store_true", help="keep serving afterwards")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="where the page goes")
@@ -85,6 +89,17 @@ def _triton_setup(_: argparse.Namespace) -> None:
             raise
     else:
         console.print(f"Triton is set up in {made.folder.name}", highlight=False)
+
+
+def _triton_repository(asked: argparse.Namespace) -> None:
+    from luciole.bundle import Bundle
+    from serving.settings import Settings
+    from serving.triton.host import lay_out
+
+    settings = Settings()
+    bank = settings.triton_bank or asked.out / "bank"
+    lay_out(settings, Bundle.open(settings.bundle), bank, asked.out / "models", asked.native)
+    console.print(f"tritonserver --model-repository={asked.out / 'models'}", highlight=False)
 
 
 def _up(_: argparse.Namespace) -> None:

@@ -209,7 +209,8 @@ def _triton(settings: Settings, bundle: Bundle, probes: list[Probe]) -> Iterator
         # start while the one that it replaces is still ending.
         cut = shares.Shares(settings.workers + 3, settings.style_slots - 1)
         banked = shares.make(bundle, shared, cut) if bundle.manifest.banks else shared
-        repository.write(repository.models_of(bundle, settings.threads, banked), graphs)
+        runtime, threads = settings.triton_runtime, settings.threads
+        repository.write(repository.models_of(bundle, threads, banked, runtime), graphs)
         inside = repository.PipelineModel(bundle, banked, cut.server)
         repository.write_pipeline(inside, graphs)
         server = TritonServer(made, graphs, folder / "triton.log")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from luciole.compiled import Runtime
 from luciole.domain import InvalidRequest
 
 
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """That one inference may use."""
     log_level: str = "INFO"
+    triton_runtime: Runtime = Runtime.ONNX
+    """What Triton's models run: the ONNX graphs, or what was compiled for one machine."""
     triton_folder: Path = Path("out/triton")
     """For the server's model repository and its log."""
     triton_url: str | None = None

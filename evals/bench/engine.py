@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from evals.bench.engine_load import goodput
 from evals.bench.engine_peers import Peers, Weights, random_styles
+from evals.bench.engine_plot import plot
 from evals.bench.result import Figure, median, write
 from luciole.bundle import Bundle
 from luciole.domain import RenderPlan, SolverName
@@ -213,6 +214,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=shipped_model(), help="what it was made of")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--plot", type=Path, help="an SVG file for the docs")
     args = parser.parse_args()
     quiet: Any = logging  # diffusers warns of every adapter that it has not loaded yet
     quiet.set_verbosity_error()
@@ -232,6 +234,8 @@ def main() -> None:
     note = "pocket at 128 px, fp32, styles of rank 8 on all attention layers, one thread, CPU time"
     libraries = ("onnxruntime", "torch", "diffusers", "peft", "numpy")
     print(write("engine", figures, libraries, note))  # noqa: T201
+    if args.plot is not None:
+        args.plot.write_text(plot(figures))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def host(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="models.", dir=folder) as models:
         graphs = Path(models)
-        _write(settings, bundle, settings.triton_bank, graphs)
+        lay_out(settings, bundle, settings.triton_bank, graphs)
         ports = range(settings.port, settings.port + 3)
         server = TritonServer(made, graphs, folder / "triton.log", settings.host, ports)
         supervisor = Supervisor(server, probes, unprobed=("generate",))
@@ -57,11 +57,17 @@ def _probes(bundle: Bundle, threads: int) -> list[Probe]:
         engine.close()
 
 
-def _write(settings: Settings, bundle: Bundle, bank: Path, graphs: Path) -> None:
-    """The models of the bundle, over a bank that callers on this machine share."""
+def lay_out(
+    settings: Settings, bundle: Bundle, bank: Path, graphs: Path, native: bool = False
+) -> None:
+    """The models of the bundle, over a bank that callers on this machine share.
+
+    With `native`, graphs without a bank are left to the server's own backends.
+    """
     cut = shares.Shares(settings.triton_shares + 1, settings.style_slots - 1)
     if bundle.manifest.banks:
         bank = shares.make(bundle, bank, cut)
-    repository.write(repository.models_of(bundle, settings.threads, bank), graphs)
+    runtime, threads = settings.triton_runtime, settings.threads
+    repository.write(repository.models_of(bundle, threads, bank, runtime, native), graphs)
     inside = repository.PipelineModel(bundle, bank, cut.server)
     repository.write_pipeline(inside, graphs)

@@ -1,10 +1,12 @@
-"""One ONNX graph behind Triton's Python backend; `repository.py` copies this file for each.
+"""One graph behind Triton's Python backend; `repository.py` copies this file for each.
 
-It runs in Triton's own environment, where nothing of Luciole is installed.
+It runs in Triton's own environment, where nothing of Luciole is installed. What was compiled for
+this machine needs torch there, and the library's sources.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,14 @@ class TritonPythonModel:
         for name, expected in settings["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
                 raise RuntimeError(f"{name}: its hash is not the manifest's")
-        options = ort.SessionOptions()
-        # As luciole.engines.onnx has them: the same picture must come from both.
-        options.intra_op_num_threads = settings["threads"]
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 3
-        self.session = ort.InferenceSession(
-            str(folder / settings["graph"]), options, providers=["CPUExecutionProvider"]
-        )
-        self.resident = {
-            name: np.asarray(np.load(file, mmap_mode="r"))
+        onnx = settings["runtime"] == "onnx"
+        # torch takes no array that cannot be written to
+        resident = {
+            name: np.asarray(np.load(file, mmap_mode="r" if onnx else "r+"))
             for name, file in settings["resident"].items()
         }
+        self.session = _onnx(settings) if onnx else _compiled(settings, resident)
+        self.resident = resident if onnx else {}
         self.ranks = settings["ranks"]
         self.outputs = [output["name"] for output in config["output"]]
 
@@ -87,6 +84,29 @@ class TritonPythonModel:
         """Drop the axis of one that Triton's configuration adds to a bare `[batch]` input."""
         value = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
         return value.reshape(len(value)) if self.ranks[name] == 1 else value
+
+
+def _onnx(settings: dict[str, Any]) -> Any:
+    options = ort.SessionOptions()
+    # As luciole.engines.onnx has them: the same picture must come from both.
+    options.intra_op_num_threads = settings["threads"]
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    file = str(Path(settings["folder"]) / settings["graph"])
+    return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _compiled(settings: dict[str, Any], resident: dict[str, Any]) -> Any:
+    """Refuses the load where the graph was compiled for another machine."""
+    sys.path.append(settings["source"])
+    from luciole.bundle import Bundle
+    from luciole.compiled import Runtime
+    from luciole.engines.compiled import open_session
+
+    loads = np.load(settings["loads"], mmap_mode="r") if resident else None
+    bundle, runtime = Bundle.read(settings["folder"]), Runtime(settings["runtime"])
+    return open_session(bundle, runtime, settings["name"], resident, loads)
 
 
 def _failure(error: Exception) -> Any:

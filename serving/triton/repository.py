@@ -1,4 +1,8 @@
-"""Writes the folder that a Triton server loads: one Python-backed model for each ONNX graph."""
+"""Writes the folder that a Triton server loads: a model for each graph.
+
+Python-backed models run everywhere. Graphs without a bank need none where the server has a backend
+for them: NVIDIA's container has onnxruntime's and TensorRT's.
+"""
 
 import json
 import shutil
@@ -8,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from luciole.bundle import Bundle, GraphSpec, TensorSpec
+from luciole.compiled import Compiled, Runtime
+from luciole.domain import InvalidRequest
+from luciole.engines.bank import LOADS
 
 MODEL = Path(__file__).with_name("python_model.py")
 GENERATE = Path(__file__).with_name("generate_model.py")
@@ -30,25 +37,49 @@ class GraphModel:
     """For one operation; 0 is one per core."""
     resident: Mapping[str, Path] = field(default_factory=dict)
     """Inputs that no call brings: arrays in files that are mapped, and change in place."""
+    loads: Path | None = None
+    """Counts how often each place of them was written to."""
+    runtime: Runtime = Runtime.ONNX
+    native: Path | None = None
+    """What a backend of the server's own runs, instead of Python; weights lie beside it."""
+    profiles: int = 0
+    """Of a TensorRT engine."""
 
 
-def models_of(bundle: Bundle, threads: int, bank: Path) -> list[GraphModel]:
+def models_of(
+    bundle: Bundle, threads: int, bank: Path, runtime: Runtime = Runtime.ONNX, native: bool = False
+) -> list[GraphModel]:
     """Describe every graph of a bundle.
 
-    `bank` is the folder of the style bank's files.
+    `bank` is the folder of the style bank's files. With a `runtime` other than onnx, models run
+    what was compiled for it; BundleError if nothing was. With `native`, graphs without a bank are
+    left to the server's own backends.
     """
+    compiled = None if runtime is Runtime.ONNX else Compiled.read(bundle, runtime)
+    engines = {} if compiled is None else compiled.graphs
+    if native and runtime is Runtime.AOTI:
+        raise InvalidRequest("native", "Triton has no backend for AOTInductor's packages")
     manifest = bundle.manifest
     return [
         GraphModel(
             name=name,
             folder=bundle.path,
             graph=spec.file,
-            files={file: manifest.files[file] for file in spec.files},
+            files={
+                file: manifest.files[file]
+                for file in ((engines[name].file,) if engines else spec.files)
+            },
             inputs=spec.inputs,
             outputs=spec.outputs,
             max_batch=manifest.sizes.max_batch,
             threads=threads,
             resident=_resident(spec, bank),
+            loads=bank / LOADS if spec.bank else None,
+            runtime=runtime,
+            native=bundle.file(engines[name].file if engines else spec.file)
+            if native and not spec.bank
+            else None,
+            profiles=len(engines[name].profiles) if engines else 0,
         )
         for name, spec in manifest.graphs.items()
     ]
@@ -65,7 +96,13 @@ def write(models: Sequence[GraphModel], target: Path) -> None:
     for model in models:
         place = target / model.name / "1"
         place.mkdir(parents=True)
-        shutil.copyfile(MODEL, place / "model.py")
+        if model.native is None:
+            shutil.copyfile(MODEL, place / "model.py")
+        else:
+            shutil.copyfile(model.native, place / f"model{model.native.suffix}")
+            for weights in model.files if model.runtime is Runtime.ONNX else ():
+                if weights != model.graph:
+                    shutil.copyfile(model.folder / weights, place / weights)
         (place.parent / "config.pbtxt").write_text(config(model))
 
 
@@ -109,7 +146,13 @@ def write_pipeline(model: PipelineModel, target: Path) -> None:
 
 def config(model: GraphModel) -> str:
     """Return the whole of config.pbtxt: the server is told not to complete it by itself."""
+    if model.native is not None:
+        return _native_config(model)
     settings = {
+        "name": model.name,
+        "runtime": model.runtime,
+        "source": str(SOURCE),
+        "loads": str(model.loads.resolve()) if model.loads else None,
         "folder": str(model.folder.resolve()),
         "graph": model.graph,
         "files": dict(model.files),
@@ -130,11 +173,35 @@ def config(model: GraphModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _port(kind: str, port: TensorSpec) -> str:
-    """Leave the batch axis out; the format has no scalar, so `[batch]` travels as `[batch, 1]`."""
+def _native_config(model: GraphModel) -> str:
+    """For the server's own backends; an engine's profiles are chosen by the shapes of a call."""
+    if model.runtime is Runtime.ONNX:
+        backend, group = "onnxruntime", "count: 1"
+    else:
+        profiles = ", ".join(f'"{place}"' for place in range(model.profiles))
+        backend, group = "tensorrt", f"count: 1 kind: KIND_GPU profile: [ {profiles} ]"
+    lines = [
+        f'name: "{model.name}"',
+        f'backend: "{backend}"',
+        f"max_batch_size: {model.max_batch}",
+        *(_port("input", port, scalars=True) for port in model.inputs),
+        *(_port("output", port, scalars=True) for port in model.outputs),
+        f"instance_group [ {{ {group} }} ]",
+        "dynamic_batching { default_queue_policy { max_queue_size: 256 } }",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _port(kind: str, port: TensorSpec, scalars: bool = False) -> str:
+    """Leave the batch axis out; the format has no scalar, so `[batch]` travels as `[batch, 1]`.
+
+    With `scalars` the server turns it into `[batch]` before a backend sees it.
+    """
     axes = port.shape[1:] or (1,)
     dims = ", ".join(str(axis) if isinstance(axis, int) else "-1" for axis in axes)
-    return f'{kind} [ {{ name: "{port.name}" data_type: {_TYPES[port.dtype]} dims: [ {dims} ] }} ]'
+    told = f'name: "{port.name}" data_type: {_TYPES[port.dtype]} dims: [ {dims} ]'
+    bare = " reshape: { shape: [ ] }" if scalars and len(port.shape) == 1 else ""
+    return f"{kind} [ {{ {told}{bare} }} ]"
 
 
 def _text(value: Any) -> str:

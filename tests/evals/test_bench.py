@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
 
 from evals.bench import result
 from evals.bench.__main__ import table
+from evals.bench.engine_plot import better, place, plot
 from evals.bench.result import Figure, median
 
 
@@ -33,3 +35,13 @@ def test_results_come_back_as_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     shown = console.export_text(styles=True)
     assert "1.4 to 1.55" in shown
     assert "\x1b[31m" in shown
+
+
+def test_a_figure_at_its_goal_is_drawn_in_the_middle_and_better_ones_to_the_right() -> None:
+    faster = Figure("speed", 3.0, 3.0, 3.0, "x", 1.5, "higher", "")
+    slower = Figure("a < time", 3.0, 3.0, 3.0, "s", 1.5, "lower", "")
+    assert (better(faster, 3.0), better(slower, 3.0)) == (2.0, 0.5)
+    assert place(2.0) - place(1.0) == pytest.approx(place(1.0) - place(0.5))
+    drawn = ET.fromstring(plot([faster, slower]))  # noqa: S314 - our own
+    circles = [float(one.attrib["cx"]) for one in drawn.iter() if one.tag.endswith("circle")]
+    assert circles == pytest.approx([place(2.0), place(0.5)], abs=0.1)

@@ -2,17 +2,21 @@
 
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from google.protobuf import json_format, text_format
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from torch import Tensor, nn
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from export.__main__ import CONF, export_of
 from export.engines.aoti import Aoti
@@ -24,12 +28,14 @@ from export.graphs import Graph, batch_axis, slots_axis, style_rows, tensor_spec
 from export.guides import Guides, all_graphs
 from export.onnx import example_sizes
 from export.parity import answers, relative_error
-from luciole.bundle import BankSpec, Bundle, hashes
+from luciole.bundle import MANIFEST, BankSpec, Bundle, hashes
 from luciole.compiled import Compiled, Machine, Runtime
 from luciole.domain import BundleError, EngineError
 from luciole.engines.bank import Factors
 from luciole.engines.compiled import CompiledEngine
+from luciole.engines.protocol import style_bank
 from luciole.models.styled import StyleMix, wrap
+from serving.triton.repository import config, models_of
 
 WITHOUT_RTX = importlib.util.find_spec("tensorrt_rtx") is None
 
@@ -188,7 +194,7 @@ def compiled(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> B
 
 
 def test_aotinductor_agrees_with_torch_at_other_sizes_and_with_styles(compiled: Bundle) -> None:
-    engine, graph = CompiledEngine(compiled, Runtime.AOTI, "cpu", style_slots=4), small()
+    engine, graph = CompiledEngine(compiled, Runtime.AOTI, style_slots=4), small()
     chance = np.random.default_rng(0)
     down, up = chance.standard_normal((2, 8, 6), dtype=np.float32)
     assert engine.bank is not None
@@ -231,7 +237,7 @@ def test_a_bundle_without_engines_names_the_command_that_makes_them(
     tiny_bundle: Bundle, compiled: Bundle
 ) -> None:
     with pytest.raises(BundleError, match="python -m export target=aoti"):
-        CompiledEngine(tiny_bundle, Runtime.AOTI, "cpu")
+        CompiledEngine(tiny_bundle, Runtime.AOTI)
     lacking = compiled.manifest.graphs | {"vae_decoder": tiny_bundle.manifest.graphs["vae_decoder"]}
     with pytest.raises(BundleError, match="lacks the graph 'vae_decoder'"):
         Compiled.read(
@@ -264,3 +270,58 @@ def test_engines_json_says_what_they_are_bound_to(compiled: Bundle) -> None:
     assert told["machine"]["version"] == torch.__version__
     assert told["graphs"]["denoiser"]["precision"] == "fp32"
     assert told["graphs"]["anchor_encoder"]["relative_error"] < 1e-6
+
+
+class Request:
+    """As Triton's Python backend gives it."""
+
+    def __init__(self, inputs: dict[str, np.ndarray]) -> None:
+        self.inputs = inputs
+
+    def is_cancelled(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def python_model(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that a stub runs, with stand-ins for what only a stub has."""
+    backend = SimpleNamespace(
+        get_input_tensor_by_name=lambda request, name: SimpleNamespace(
+            as_numpy=lambda: request.inputs[name]
+        ),
+        Tensor=lambda name, value: (name, value),
+        InferenceResponse=lambda tensors: {"output_tensors": tensors},
+    )
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", backend)
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    return importlib.import_module("serving.triton.python_model")
+
+
+def test_tritons_model_runs_what_was_compiled_with_the_styles_of_the_banks_files(
+    compiled: Bundle, python_model: Any, tmp_path: Path
+) -> None:
+    bank = style_bank(compiled, 4, tmp_path)
+    assert bank is not None
+    bank.load("ink", {"attentions": Factors(np.ones((8, 6), np.float32), np.eye(6, 8, dtype="f4"))})
+    (compiled.path / MANIFEST).write_text(compiled.manifest.model_dump_json())
+    models = models_of(compiled, 1, tmp_path, Runtime.AOTI)
+    told = {model.name: json_config(config(model)) for model in models}["denoiser"]
+    model = python_model.TritonPythonModel()
+    model.initialize({"model_config": json.dumps(told)})
+    inputs = {
+        "latents": np.random.default_rng(0).standard_normal((2, 3, 6), dtype=np.float32),
+        "style_slot": np.array([[1, 0, 0, 0], [0, 0, 0, 0]]),
+        "style_weight": np.full((2, 4), 0.5, np.float32),
+    }
+    requests = [Request({n: v[i : i + 1] for n, v in inputs.items()}) for i in range(2)]
+    found = [dict(answer["output_tensors"])["prediction"] for answer in model.execute(requests)]
+    told_all = [torch.from_numpy(one) for one in (inputs | bank.resident("denoiser")).values()]
+    exact = answers(small(), told_all)["prediction"]
+    assert relative_error(np.concatenate(found), exact) < 1e-5
+
+
+def json_config(text: str) -> dict[str, Any]:
+    """As Triton hands a configuration to its stubs."""
+    parsed = text_format.Parse(text, ModelConfig())
+    found: dict[str, Any] = json_format.MessageToDict(parsed, preserving_proto_field_name=True)
+    return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luciole.bundle import Bundle
-from luciole.compiled import Compiled, CompiledGraph, Machine, Runtime
+from luciole.compiled import Compiled, Machine, Runtime
 from luciole.domain import EngineError
 from luciole.engines.aoti import AotiGraph
 from luciole.engines.device import CPU, DeviceBank, torch_machine
@@ -64,25 +64,37 @@ def machine_of(runtime: Runtime, device: str) -> Machine:
     return torch_machine(device) if runtime is Runtime.AOTI else tensorrt_machine(runtime)
 
 
-def load_graph(bundle: Bundle, runtime: Runtime, graph: str, made: CompiledGraph) -> RunningGraph:
-    """Ready to run."""
-    spec, file = graph_spec(bundle, graph), bundle.file(made.file)
-    outputs = [tensor.name for tensor in spec.outputs]
+def open_session(
+    bundle: Bundle,
+    runtime: Runtime,
+    graph: str,
+    resident: Mapping[str, NDArray[Any]],
+    loads: NDArray[np.int64] | None,
+) -> Session:
+    """One graph, ready to run where it was compiled for; arguments as Session's.
+
+    BundleError where nothing was compiled for the runtime, or it was for another machine.
+    """
+    compiled = Compiled.read(bundle, runtime)
+    device = CPU if compiled.machine.device == CPU else "cuda"
+    compiled.check(machine_of(runtime, device), runtime)
+    spec, made = graph_spec(bundle, graph), compiled.graphs[graph]
+    file, outputs = bundle.file(made.file), [tensor.name for tensor in spec.outputs]
+    running: RunningGraph
     if runtime is Runtime.AOTI:
-        return AotiGraph(file, [t.name for t in spec.inputs + spec.resident], outputs)
-    return TensorRtGraph(file, runtime, made.profiles, outputs)
+        running = AotiGraph(file, [t.name for t in spec.inputs + spec.resident], outputs)
+    else:
+        running = TensorRtGraph(file, runtime, made.profiles, outputs)
+    return Session(running, device, resident, loads)
 
 
 class CompiledEngine:
     """Runs a bundle's compiled graphs in this process; each is loaded when it is first needed."""
 
-    def __init__(
-        self, bundle: Bundle, runtime: Runtime, device: str, style_slots: int = STYLE_SLOTS
-    ) -> None:
-        """BundleError where nothing was compiled for the runtime, or it was for another machine."""
-        self._bundle, self._runtime, self._device = bundle, runtime, device
-        self._compiled = Compiled.read(bundle, runtime)
-        self._compiled.check(machine_of(runtime, device), runtime)
+    def __init__(self, bundle: Bundle, runtime: Runtime, style_slots: int = STYLE_SLOTS) -> None:
+        """BundleError where nothing was compiled for the runtime."""
+        self._bundle, self._runtime = bundle, runtime
+        Compiled.read(bundle, runtime)
         self.bank = style_bank(bundle, style_slots)
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()
@@ -115,8 +127,8 @@ class CompiledEngine:
             if self._closed:
                 raise EngineError(graph, "the engine is closed")
             if graph not in self._sessions:
-                made = load_graph(self._bundle, self._runtime, graph, self._compiled.graphs[graph])
-                self._sessions[graph] = Session(made, self._device, *self._bank_of(graph))
+                bank = self._bank_of(graph)
+                self._sessions[graph] = open_session(self._bundle, self._runtime, graph, *bank)
             return self._sessions[graph]
 
     def _bank_of(self, graph: str) -> tuple[Mapping[str, NDArray[Any]], NDArray[np.int64] | None]:

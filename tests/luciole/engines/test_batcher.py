@@ -12,7 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from luciole.bundle import Bundle
-from luciole.domain import Busy, Cancelled, DeadlineExceeded, EngineError, RenderPlan, SolverName
+from luciole.domain import (
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    EngineBadOutput,
+    EngineError,
+    RenderPlan,
+    SolverName,
+)
 from luciole.engines.batcher import BatchLimits, StepBatcher
 from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
@@ -262,3 +270,48 @@ def test_a_mix_of_requests_draws_byte_for_byte_what_each_draws_alone(tiny_bundle
     engine.close()
     for one, other in zip(alone, together, strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+class Spoiled:
+    """Answers NaN to rows at timesteps that it was not shown while it learned."""
+
+    def __init__(self, engine: OnnxEngine) -> None:
+        self._engine, self.bundle, self.bank = engine, engine.bundle, engine.bank
+        self.known: set[float] = set()
+        self.learning = True
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        answers = self._engine.run(graph, inputs)
+        if graph == "denoiser" and self.learning:
+            self.known |= set(inputs["timestep"].tolist())
+        elif graph == "denoiser":
+            answers["prediction"][~np.isin(inputs["timestep"], list(self.known))] = np.nan
+        return answers
+
+    def close(self) -> None: ...
+
+
+def test_nan_in_one_request_is_its_own_error_and_the_others_draw_the_same_bytes(
+    tiny_bundle: Bundle,
+) -> None:
+    engine = OnnxEngine(tiny_bundle, threads=1)
+    spoiled = Spoiled(engine)
+    pipeline = Pipeline(spoiled)
+    good, bad = (
+        [plan.model_copy(update={"steps": steps, "width": 64}) for plan in mixed_plans()[:4]]
+        for steps in (3, 5)
+    )
+    alone = [pipeline.render([plan])[0] for plan in good]
+    spoiled.learning = False
+
+    def draw(plan: RenderPlan) -> NDArray[np.uint8]:
+        with batcher.open() as request:
+            return pipeline.over(request).render([plan])[0]
+
+    with batching(spoiled) as batcher, ThreadPoolExecutor(4) as pool:
+        drawn = [pool.submit(draw, plan) for plan in (good[0], bad[1], good[2], good[3])]
+        with pytest.raises(EngineBadOutput):
+            drawn[1].result(60)
+        for i in (0, 2, 3):
+            assert drawn[i].result(60).tobytes() == alone[i].tobytes()
+    engine.close()
