@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.characters import SEEN
+from evals.errors import EvaluationError
 from evals.judge import load_classifier, load_judge
 from evals.likeness import Chances, chances, same_character
 from evals.metric import Metric
@@ -32,22 +33,28 @@ METRICS = (
 class Story:
     """Every checkpoint is a folder of the same storyboards, drawn; `frames` is any one of those.
 
-    A score belongs to a pair of frames, or to a frame and a kind of surroundings.
+    A score is a story's mean: over pairs of its frames, or over frames and kinds of surroundings.
     """
 
     frames: str
     judge: str
     eye: str
 
-    unit = 1
     ceiling = False
 
     @property
+    def unit(self) -> int:
+        """The frames of a story."""
+        lengths = {len(story) for story in stories(Path(self.frames))}
+        if len(lengths) > 1:
+            raise EvaluationError(self.frames, f"stories have {sorted(lengths)} frames; not alike")
+        return lengths.pop()
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those that these stories have enough to say about."""
+        """Those that every story has something to say about."""
         told = stories(Path(self.frames))
-        counts = {metric.name: len(every(told, _places(metric.name))) for metric in METRICS}
-        return tuple(metric for metric in METRICS if counts[metric.name] >= 10)
+        return tuple(one for one in METRICS if all(_places(one.name)(story) for story in told))
 
     def samples(self, seed: int, size: int) -> list[Sample]:
         """One a frame; the picture is the storyboard's."""
@@ -59,34 +66,34 @@ class Story:
 
     def scores(self, samples: Sequence[Sample], pictures: Images) -> Mapping[str, Scores]:
         """Likeness is the geometric mean, over looks, of the chance that two frames agree."""
-        told = stories(Path(self.frames))
         seen = chances(load_classifier(Path(self.eye)), pictures)
         read = load_judge(Path(self.judge))(pictures)
-        promised = [frame.promised for story in told for frame in story]
-        found = {}
-        for metric in self.metrics:
-            places = every(told, _places(metric.name))
-            if metric.name in ("story/inherited", "story/changed"):
-                hits = [read[str(kind)][i] == promised[i][str(kind)] for i, kind in places]
-                found[metric.name] = np.array(hits, float)
-            else:
-                alike = np.array([likeness(seen, i, int(j)) for i, j in places])
-                same = metric.name == "story/same_character"
-                found[metric.name] = alike if same else 1 - alike
-        return found
+        found: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
+        for number, story in enumerate(stories(Path(self.frames))):
+            first = number * self.unit
+            for name, means in found.items():
+                scores = [_score(name, seen, read, story, first, at) for at in _places(name)(story)]
+                means.append(float(np.mean(scores)))
+        return {name: np.array(means, float) for name, means in found.items()}
 
 
 Places = Callable[[Sequence[Frame]], Sequence[tuple[int, int | str]]]
 
 
-def every(told: Sequence[Sequence[Frame]], places: Places) -> list[tuple[int, int | str]]:
-    """Places of all stories, frames counted through."""
-    found, before = [], 0
-    for story in told:
-        for i, other in places(story):
-            found.append((i + before, other + before if isinstance(other, int) else other))
-        before += len(story)
-    return found
+def _score(
+    metric: str,
+    seen: Chances,
+    read: Mapping[str, Sequence[str]],
+    story: Sequence[Frame],
+    first: int,
+    at: tuple[int, int | str],
+) -> float:
+    """Of one place of a story whose frames begin at `first`."""
+    i, other = at
+    if isinstance(other, int):
+        alike = likeness(seen, first + i, first + other)
+        return alike if metric == "story/same_character" else 1 - alike
+    return float(read[other][first + i] == story[i].promised[other])
 
 
 def likeness(seen: Chances, i: int, j: int) -> float:
