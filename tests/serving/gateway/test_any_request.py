@@ -13,7 +13,7 @@ from schemathesis.checks import not_a_server_error
 
 ENDLESS = "/api/v1/events"
 """A stream that never ends cannot be waited for."""
-EXAMPLES = 6
+EXAMPLES = 4
 """Of each operation, sound and unsound ones each."""
 
 
