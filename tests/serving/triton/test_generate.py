@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,37 @@ def test_our_client_for_event_loops_draws_the_same(server: TritonServer) -> None
                 await client.draw(plan(styles=[{"name": "gone"}]))
 
     asyncio.run(use())
+
+
+def rows_drawn(server: TritonServer) -> int:
+    """By the denoiser, since the server started, once it rests."""
+    counts = [-1]
+    with triton.InferenceServerClient(server.url) as client:
+        while True:
+            (told,) = client.get_inference_statistics("denoiser").model_stats
+            counts.append(int(told.inference_stats.success.count))
+            if counts[-1] == counts[-2]:
+                return counts[-1]
+            time.sleep(0.5)
+
+
+def test_no_step_is_drawn_for_a_client_that_has_gone_and_others_get_the_same_bytes(
+    server: TritonServer,
+) -> None:
+    expected = ask(server, plan(seed=5))[1]
+    heard: queue.Queue[Any] = queue.Queue()
+    steps, before = 150, rows_drawn(server)
+    with triton.InferenceServerClient(server.url) as client:
+        client.start_stream(callback=lambda result, error: heard.put((result, error)))
+        asked = plan(steps=steps, guidance_scale=1.0).model_dump_json()
+        client.async_stream_infer("generate", [strings("plan", [asked.encode()])])
+        heard.get(timeout=60)
+        client.stop_stream(cancel_requests=True)
+    # Two pictures are drawn at a time here: these two need the place of the one that has gone.
+    with ThreadPoolExecutor(2) as pool:
+        for _, picture in pool.map(lambda _: ask(server, plan(seed=5)), range(2)):
+            assert (picture == expected).all()
+    assert rows_drawn(server) - before < steps
 
 
 def test_our_client_brings_the_pictures_of_a_plan(server: TritonServer) -> None:
