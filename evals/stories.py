@@ -39,15 +39,16 @@ def stories(folder: Path) -> list[list[Frame]]:
     if not files:
         words = "holds no storyboard; draw one with python -m serving storyboard <file>"
         raise EvaluationError(str(folder), words)
-    return [_story(file) for file in files]
+    return [_story(file, file.parent.relative_to(folder).as_posix()) for file in files]
 
 
-def _story(file: Path) -> list[Frame]:
+def _story(file: Path, place: str) -> list[Frame]:
+    """Told apart by its place: stories of the same title differ by their seeds."""
     try:
         told = json.loads(file.read_text())
         if told["format_version"] != FORMAT:
             raise EvaluationError(str(file), f"has format {told['format_version']}, not {FORMAT}")
-        return [_frame(file.parent, told["title"], one) for one in told["frames"]]
+        return [_frame(file.parent, f"{told['title']} ({place})", one) for one in told["frames"]]
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise EvaluationError(str(file), f"is no storyboard's manifest: {error}") from error
 

@@ -17,9 +17,19 @@ ELSEWHERE = {
     "make up": "tests/serving/test_up.py",
     "make demo": "test_the_demo_draws_its_prompts",
     "make evals": "test_the_shipped_model_draws_what_it_is_told",
+    "make bench": "test_the_measured_speeds_are_one_table",
+    "make storm": "tests/serving/jobs/test_storm.py",
     "python -m luciole.storyworld": "test_the_world_can_be_looked_at",
+    "python -m luciole.storyworld.manners": "test_the_world_can_be_looked_at",
     "python -m training experiment=pocket_autoencoder": "tests/training/test_experiments.py",
     "python -m training.ship": "tests/training/test_ship.py",
+    "python -m training.ship_adapters": "tests/training/test_ship_adapters.py",
+    "python -m evals suite=words 'checkpoints=[one=out/bundle, other=<folder>]'": (
+        "tests/evals/test_run.py"
+    ),
+    "python -m serving storyboard docs/storyboards/friends.yaml": (
+        "tests/serving/orchestration/scenes/test_command.py"
+    ),
     "python -m export folder=<diffusers folder> out=out/bundle": "tests/export/test_export.py",
 }
 
@@ -65,6 +75,12 @@ def test_the_world_can_be_looked_at(tmp_path: Path) -> None:
     assert size_of(sheet) == (3 * 128, 2 * (128 + 14))
     run("luciole.storyworld", "--maps", "--out", str(sheet), "--seed", "5")
     assert size_of(sheet) == (4 * 128, 128)
+    run("luciole.storyworld.manners", "--out", str(sheet), "--columns", "2")
+    assert size_of(sheet)[0] == 2 * 128
+
+
+def test_the_measured_speeds_are_one_table() -> None:
+    assert "recall@10" in run("evals.bench")
 
 
 def test_the_shipped_model_draws_what_it_is_told(bundle: Path, tmp_path: Path) -> None:

@@ -105,6 +105,13 @@ def test_stories_are_compared_story_by_story(
         run(config("suite=story", *words, f"cache={tmp_path}/others"))
 
 
+def test_stories_of_one_title_are_told_apart(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        drawn(tmp_path / seed, ["one"])
+    first, second = stories(tmp_path)
+    assert not {frame.story for frame in first} & {frame.story for frame in second}
+
+
 def test_what_a_shot_does_not_say_is_not_counted(tmp_path: Path) -> None:
     [story] = stories(drawn(tmp_path, ["one"]))
     assert story[0].promised == {"setting": "park", "time": "day"}
