@@ -22,6 +22,7 @@ STYLE_RANK = 8
 """Ranks of one place in the bank; a style of a higher rank takes several."""
 STYLES = 4
 """Places that one row mixes at most."""
+STYLE_ROWS = ("style_slot", "style_weight")
 MAX_ANCHORED = 64
 """Self-attentions of a way up; SDXL has 36."""
 
@@ -151,13 +152,23 @@ class Graph:
         return self.spec.inputs + self.spec.resident
 
     @property
-    def dynamic_shapes(self) -> dict[str, Any]:
-        """Which axes of which inputs vary, as torch.export wants it."""
+    def open_tensors(self) -> tuple[TensorSpec, ...]:
+        """All inputs as ONNX has them: a call in which no row has a style may bring no places."""
+        return tuple(
+            tensor.model_copy(update={"shape": (tensor.shape[0], "styles")})
+            if tensor.name in STYLE_ROWS
+            else tensor
+            for tensor in self.tensors
+        )
+
+    def dynamic_shapes(self, tensors: Sequence[TensorSpec]) -> dict[str, Any]:
+        """Which axes of these inputs vary, as torch.export wants it."""
+        axes = {**self.axes, "styles": Dim("styles", min=0, max=STYLES)}
         varying = {
             tensor.name: {
-                i: self.axes[axis] for i, axis in enumerate(tensor.shape) if isinstance(axis, str)
+                i: axes[axis] for i, axis in enumerate(tensor.shape) if isinstance(axis, str)
             }
-            for tensor in self.tensors
+            for tensor in tensors
         }
         (first, *_) = inspect.signature(self.module.forward).parameters.values()
         if first.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -227,7 +238,7 @@ def image_encoder(vision: Any, adapter: IdentityAdapter | None, text_width: int)
 
 def style_rows() -> list[tuple[Any, ...]]:
     """Which places of the bank each row mixes, and how much of each."""
-    return [("style_slot", "int64", "batch", STYLES), ("style_weight", "float32", "batch", STYLES)]
+    return [(n, t, "batch", STYLES) for n, t in zip(STYLE_ROWS, ("int64", "float32"), strict=True)]
 
 
 def slots_axis() -> Any:

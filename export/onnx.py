@@ -45,7 +45,7 @@ class OnnxTarget:
                 opset_version=self.opset,
                 input_names=[tensor.name for tensor in graph.tensors],
                 output_names=[tensor.name for tensor in graph.outputs],
-                dynamic_shapes=graph.dynamic_shapes,
+                dynamic_shapes=graph.dynamic_shapes(graph.open_tensors),
                 optimize=self.optimize,
                 verbose=False,
             )
@@ -54,7 +54,7 @@ class OnnxTarget:
         written = program.model.graph
         fill(program.model, graph.module)
         _slice_sequences(written)
-        _name_axes(graph.spec.file, written.inputs, graph.tensors)
+        _name_axes(graph.spec.file, written.inputs, graph.open_tensors)
         _name_axes(graph.spec.file, written.outputs, graph.outputs)
         _strip(written)
         return save_all(_parts(program.model, graph), graph, folder)

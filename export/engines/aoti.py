@@ -84,9 +84,8 @@ class Aoti:
             # Inductor's own calls, when it is first loaded.
             for kind in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings("ignore", category=kind)
-            program = torch.export.export(
-                module, inputs, dynamic_shapes=graph.dynamic_shapes, strict=False
-            )
+            shapes = graph.dynamic_shapes(graph.tensors)
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
             settings = {"max_autotune": self.max_autotune}
             aoti_compile_and_package(program, package_path=str(file), inductor_configs=settings)
 

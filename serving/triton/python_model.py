@@ -39,6 +39,7 @@ class TritonPythonModel:
         self.resident = resident if onnx else {}
         self.ranks = settings["ranks"]
         self.outputs = [output["name"] for output in config["output"]]
+        self.fewer_places = onnx and _takes_fewer_places(self.session)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Run what the server batched in one go; where that fails, each alone, to blame one."""
@@ -66,6 +67,8 @@ class TritonPythonModel:
             return {}
         rows = [{name: self._read(request, name) for name in self.ranks} for request in requests]
         feed = {name: np.concatenate([row[name] for row in rows]) for name in self.ranks}
+        if self.fewer_places and not feed["style_slot"].any():
+            feed |= {name: feed[name][:, :0] for name in ("style_slot", "style_weight")}
         results = self.session.run(self.outputs, {**feed, **self.resident})
         counts = [len(next(iter(row.values()))) for row in rows]
         cuts = np.cumsum(counts)[:-1]
@@ -95,6 +98,12 @@ def _onnx(settings: dict[str, Any]) -> Any:
     options.log_severity_level = 3
     file = str(Path(settings["folder"]) / settings["graph"])
     return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _takes_fewer_places(session: Any) -> bool:
+    """As luciole.engines.onnx has it: rows without a style then need not read the bank."""
+    shapes = {port.name: port.shape for port in session.get_inputs()}
+    return isinstance(shapes.get("style_slot", [0])[-1], str)
 
 
 def _compiled(settings: dict[str, Any], resident: dict[str, Any]) -> Any:

@@ -252,6 +252,19 @@ def test_styles_of_neighbours_change_nothing_and_no_weight_is_no_style(engine: O
     assert len(set(alone)) == 3
 
 
+def test_a_call_in_which_nobody_has_a_style_does_not_read_the_bank(tiny_bundle: Bundle) -> None:
+    engine = OnnxEngine(tiny_bundle, threads=1, style_slots=2)
+    assert engine.bank is not None
+    for array in engine.bank.resident("denoiser").values():
+        array[:] = np.nan
+    slots, weights = np.zeros((2, 4), np.int64), np.zeros((2, 4), np.float32)
+    asked = {**inputs(2), "style_slot": slots, "style_weight": weights}
+    assert np.isfinite(engine.run("denoiser", asked)["prediction"]).all()
+    slots[1, 0] = 1
+    assert np.isnan(engine.run("denoiser", asked)["prediction"]).all()
+    engine.close()
+
+
 @pytest.mark.parametrize(
     ("uses", "words"),
     [
