@@ -189,7 +189,8 @@ def _choices(settings: Settings) -> WordingChoices:
 
 
 def _batcher(held: ExitStack, engine: Engine, settings: Settings) -> StepBatcher:
-    batcher = StepBatcher(engine, BatchLimits(requests=settings.pictures_at_once))
+    limits = BatchLimits(rows=settings.rows_at_once, requests=settings.pictures_at_once)
+    batcher = StepBatcher(engine, limits)
     held.callback(batcher.close)
     return batcher
 

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """Accepted and not yet drawn; beyond them callers are told to come back."""
     pictures_at_once: int = Field(default=8, ge=1)
     """Being drawn at most; their steps share calls of the engine."""
+    rows_at_once: int = Field(default=16, ge=1)
+    """In one call of the engine; a picture with guidance takes two."""
     style_slots: int = Field(default=33, ge=2)
     """Places for styles beside the denoiser; one of them stays empty."""
     request_seconds: float = Field(default=120.0, gt=0)

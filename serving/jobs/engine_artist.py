@@ -40,7 +40,8 @@ class EngineArtist:
     def draw(self, plan: RenderPlan, watch: Watch) -> Pixels:
         """EngineError where trying again may help; the engine's keeper is told of trouble."""
         self._drawing.keeper.wait_ready(self._recovery)
-        with self._drawing.batcher.open(deadline=watch.deadline) as request:
+        batcher = self._drawing.batcher
+        with batcher.open(deadline=watch.deadline, steps=plan.steps) as request:
             pipeline = self._drawing.pipeline.over(request, self._pictures)
             try:
                 return pipeline.render([plan], watch.step, _look(watch))[0]

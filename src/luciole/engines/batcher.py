@@ -16,6 +16,10 @@ from luciole.engines.bank import StyleBank
 from luciole.engines.protocol import Engine, checked_inputs
 
 Tensors = dict[str, NDArray[Any]]
+PATIENCE = 3.0
+"""A request is due after so many times as long as its steps take alone."""
+CALLS_AHEAD = 20
+"""Of a picture that is being drawn, roughly: how long the next one waits for its end."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class BatchLimits:
     """What one call and the whole batcher hold at most, so that memory is bounded."""
 
     rows: int = 16
-    """In one call; never more than the bundle's own largest batch."""
+    """In one call; never more than the bundle's own largest batch. Where larger calls save little
+    for each row, small ones keep more promises: who is due first waits for fewer others."""
     cells: int = 16 * 32 * 32
     """Latent places (rows x height x width) in one call; a single larger job runs alone."""
     requests: int = 64
@@ -55,20 +60,29 @@ class _Job:
         return (self.graph, *((n, v.shape[1:], v.dtype) for n, v in self.inputs.items()))
 
     @property
-    def order(self) -> tuple[float, float, int]:
-        """Higher priority first, then the earlier deadline, then who came first."""
+    def order(self) -> tuple[float, bool, float, int]:
+        """Higher priority, then who has not begun, then who is due first, then who came first."""
         request = self.request
-        deadline = float("inf") if request.deadline is None else request.deadline
-        return (-request.priority, deadline, self.arrival)
+        return (-request.priority, request.begun, request.due, self.arrival)
 
 
 class BatchedEngine:
     """The engine as one request sees it; `run` waits for company's call, not for company."""
 
-    def __init__(self, batcher: "StepBatcher", priority: int, deadline: float | None) -> None:
+    def __init__(
+        self,
+        batcher: "StepBatcher",
+        priority: int,
+        deadline: float | None,
+        due: float = float("inf"),
+    ) -> None:
+        """After `due`, a time of `time.monotonic`, it is late; after `deadline` nobody wants it."""
         self._batcher = batcher
         self.priority, self.deadline = priority, deadline
+        self.due = due if deadline is None else min(due, deadline)
         self._cancelled = threading.Event()
+        self.begun = False
+        """Whether a step was run."""
         self.answered = 0
         """Calls that came back."""
 
@@ -87,6 +101,7 @@ class BatchedEngine:
         self.check()
         answer = self._batcher.submit(self, graph, checked_inputs(self.bundle, graph, inputs))
         self.answered += 1
+        self.begun = self.begun or "prediction" in answer
         return answer
 
     def check(self) -> None:
@@ -129,6 +144,7 @@ class StepBatcher:
         self._arrivals = 0
         self._closed = False
         self._seconds = 0.0
+        """A call takes, on the whole."""
         self.calls, self.rows = 0, 0
         self._thread = threading.Thread(target=self._work, name="step-batcher", daemon=True)
         self._thread.start()
@@ -148,13 +164,21 @@ class StepBatcher:
         """Open now."""
         return len(self._open)
 
-    def open(self, priority: int = 0, deadline: float | None = None) -> BatchedEngine:
-        """A view for one request; `deadline` is a time of `time.monotonic`. Busy when full."""
-        request = BatchedEngine(self, priority, deadline)
+    def open(
+        self, priority: int = 0, deadline: float | None = None, steps: int | None = None
+    ) -> BatchedEngine:
+        """A view for one request; `deadline` is a time of `time.monotonic`. Busy when full.
+
+        Of `steps`, where it is known how many are to come, depends when it is due: short requests
+        overtake long ones that have time.
+        """
+        wait = float("inf") if steps is None else PATIENCE * steps * self._seconds
+        request = BatchedEngine(self, priority, deadline, time.monotonic() + wait)
         with self._change:
             self._refuse_if_closed()
             if len(self._open) >= self._limits.requests:
-                wait = max(0.5, self._seconds * len(self._open) / self._rows)
+                ahead = CALLS_AHEAD * len(self._open) / self._rows
+                wait = max(0.5, self._seconds * ahead)
                 raise Busy("queue", f"{len(self._open)} requests are being drawn", round(wait, 1))
             self._open.add(request)
         return request
@@ -194,7 +218,7 @@ class StepBatcher:
         while jobs := self._take():
             began = time.monotonic()
             self._run(jobs)
-            self._seconds = 0.9 * self._seconds + 0.1 * 20 * (time.monotonic() - began)
+            self._seconds = 0.9 * self._seconds + 0.1 * (time.monotonic() - began)
 
     def _take(self) -> list[_Job]:
         """The most urgent job and those of its kind that fit; nothing once closed."""

@@ -144,6 +144,36 @@ def test_priority_then_deadline_then_arrival_decide_who_goes_first(
     assert engine.calls == [[0], [4], [3], [2], [1]]
 
 
+def test_who_has_not_begun_goes_first_and_then_who_has_the_fewest_steps(
+    engine: Doubling, pool: ThreadPoolExecutor
+) -> None:
+    with batching(engine, rows=1) as batcher:
+        held = Held(engine, batcher, pool)
+        batcher._seconds = 0.5
+        begun = [held.send(value, steps=steps)[0] for value, steps in ((1, 30), (2, 4), (3, 20))]
+        for request in begun:
+            request.begun = True
+        held.send(4, steps=30)
+        engine.let.set()
+        for job in held.sent:
+            job.result()
+    assert engine.calls == [[0], [4], [2], [3], [1]]
+
+
+def test_a_request_has_begun_when_its_first_prediction_is_there(tiny_bundle: Bundle) -> None:
+    engine = OnnxEngine(tiny_bundle, threads=1)
+    seen: list[bool] = []
+    with batching(engine) as batcher, batcher.open(steps=2) as request:
+
+        def look(*_: int) -> None:
+            seen.append(request.begun)
+
+        assert not request.begun
+        Pipeline(engine).over(request).render([mixed_plans()[0]], progress=look)
+    engine.close()
+    assert seen == [True, True]
+
+
 def test_a_cancelled_request_leaves_at_the_next_step(
     engine: Doubling, pool: ThreadPoolExecutor
 ) -> None:
