@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from luciole.bundle import Bundle
 
@@ -158,7 +159,9 @@ def kept(config: pytest.Config, name: str, make: Callable[[Path], object]) -> Pa
 
     folder = config.cache.mkdir("luciole")  # type: ignore[union-attr]
     place = folder / f"{name}-{made_by()}"
-    if not place.exists():
+    with FileLock(folder / f"{name}.lock"):
+        if place.exists():
+            return place
         for old in folder.glob(f"{name}-*"):
             # Another run may still be using a young one.
             if time.time() - old.stat().st_mtime > DAY:

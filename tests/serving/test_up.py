@@ -44,10 +44,18 @@ class Service:
 
     def steps(self) -> int:
         """How often Triton has run the denoiser since it started."""
-        flags = Path(f"/proc/{self.triton}/cmdline").read_text().split("\0")
-        [port] = [flag.split("=")[1] for flag in flags if flag.startswith("--http-port=")]
+        [port] = [flag.split("=")[1] for flag in self.flags() if flag.startswith("--http-port=")]
         stats = httpx.get(f"http://127.0.0.1:{port}/v2/models/denoiser/stats").json()
         return int(stats["model_stats"][0]["execution_count"])
+
+    def flags(self) -> list[str]:
+        """What its tritonserver was started with."""
+        return Path(f"/proc/{self.triton}/cmdline").read_text().split("\0")
+
+    def mark(self) -> str:
+        """How the names of its shared memory begin."""
+        [name] = [flag for flag in self.flags() if "shm-region-prefix-name=" in flag]
+        return name.partition("shm-region-prefix-name=")[2]
 
     def ready(self) -> int:
         return httpx.get(f"{self.address}/readyz", timeout=30).status_code
@@ -82,15 +90,14 @@ def running(
     triton_environment: TritonEnvironment,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    before = set(SHARED_MEMORY.glob("luciole_*"))
     one = start(tiny_bundle, tmp_path_factory.mktemp("up"))
-    family = {one.triton, *children(one.triton)}
+    family, mark = {one.triton, *children(one.triton)}, one.mark()
     yield one
     family |= {one.triton, *children(one.triton)}
     one.process.send_signal(signal.SIGINT)
     assert one.process.wait(30) == 130
     assert not [pid for pid in family if Path(f"/proc/{pid}/exe").exists()]
-    assert set(SHARED_MEMORY.glob("luciole_*")) <= before
+    assert not list(SHARED_MEMORY.glob(f"{mark}*"))
 
 
 def during_a_request(service: Service, deed: Callable[[], None]) -> Exception:
