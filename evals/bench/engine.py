@@ -1,11 +1,13 @@
-"""`make bench-engine`: mixed batches of styles, one picture, a day's load, a thousand styles.
+"""`make bench-engine`: mixed styles, one picture, a day's load, a thousand styles, Triton.
 
 All on the exported pocket model, on one thread, in CPU seconds of this process; ways take turns in
 every round. Before anything is timed, the answers are compared. The day's load is simulated: with
-the measured price of a call by its rows, on one engine that does one call at a time.
+the measured price of a call by its rows, on one engine that does one call at a time. Triton is a
+real server beside this process; its CPU time counts.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,9 +19,10 @@ import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
 
-from evals.bench.engine_load import goodput
+from evals.bench.engine_load import full_step, goodput, paying_rows
 from evals.bench.engine_peers import Peers, Weights, random_styles
 from evals.bench.engine_plot import plot
+from evals.bench.engine_triton import triton_figures
 from evals.bench.result import Figure, median, write
 from luciole.bundle import Bundle
 from luciole.domain import RenderPlan, SolverName
@@ -151,13 +154,18 @@ def one_picture(engine: OnnxEngine, peers: Peers, rounds: int, steps: int) -> li
     )
     noise = np.random.default_rng(1).standard_normal((8, 16, 16), dtype=np.float32)
 
-    def ours() -> NDArray[Any]:
-        pipeline = Pipeline(engine)  # words are encoded anew every time
-        return pipeline.decode(pipeline.denoise([plan], latents=[noise]))[0]
+    pipeline, times = Pipeline(engine), itertools.count()
 
-    off = np.abs(ours().astype(int) - peers.picture(plan, noise).astype(int)).max()
+    def ours() -> NDArray[Any]:
+        # No words that were encoded before.
+        fresh = plan.model_copy(update={"prompt": f"{plan.prompt} {next(times)}"})
+        return pipeline.decode(pipeline.denoise([fresh], latents=[noise]))[0]
+
+    same = pipeline.decode(pipeline.denoise([plan], latents=[noise]))[0]
+    off = np.abs(same.astype(int) - peers.picture(plan, noise).astype(int)).max()
     if off > 1:
         raise SystemExit(f"the pictures differ by {off} levels: nothing is timed")
+    ours()
     found = taken({"ours": ours, "theirs": lambda: peers.picture(plan, noise)}, rounds)
     ratio = ratios(found, "ours", "theirs")
     peer = "StableDiffusionXLPipeline, same weights, steps and solver"
@@ -170,41 +178,53 @@ def many_styles(bundle: Bundle, styles: Mapping[str, Weights], rounds: int) -> l
     layers = styles["a"]
     load(few, {"a": layers})
     load(many, {**{f"s{i}": layers for i in range(999)}, "a": layers})
-    inputs = rows(bundle, 1)
-
-    def four(engine: OnnxEngine) -> object:
-        return [mixed(engine, inputs, [[("a", 1.0)]]) for _ in range(4)]
-
-    ways = {"few": partial(four, few), "many": partial(four, many)}
+    inputs, crowd = rows(bundle, 1), rows(bundle, ROWS)
+    strangers: Mixes = [[(f"s{111 * i}", 1.0)] for i in range(ROWS)]
+    ways: dict[str, Callable[[], object]] = {
+        "few": lambda: [mixed(few, inputs, [[("a", 1.0)]]) for _ in range(4)],
+        "many": lambda: [mixed(many, inputs, [[("a", 1.0)]]) for _ in range(4)],
+        "one tenant": lambda: mixed(many, crowd, [[("a", 1.0)]] * ROWS),
+        "eight tenants": lambda: mixed(many, crowd, strangers),
+        "none": lambda: mixed(many, crowd, [[]] * ROWS),
+    }
     for way in ways.values():
         way()
-    ratio = ratios(taken(ways, 2 * rounds), "many", "few")
+    found = taken(ways, 2 * rounds)
     for engine in (few, many):
         engine.close()
-    return [Figure("a step beside 1,000 styles", *ratio, "x", 1.02, "lower", "beside one style")]
+    known = ratios(found, "many", "few")
+    tenants = ratios(found, "eight tenants", "one tenant")
+    price = ratios(found, "eight tenants", "none")
+    return [
+        Figure("a step beside 1,000 styles", *known, "x", 1.02, "lower", "beside one style"),
+        Figure("8 rows of 8 tenants", *tenants, "x", 1.02, "lower", "8 rows of one tenant"),
+        Figure("8 rows with a style each", *price, "x", None, "lower", "8 rows without any"),
+    ]
 
 
-def prices(engine: OnnxEngine, rounds: int) -> dict[int, float]:
-    """CPU seconds of a call by its rows."""
+def prices(engine: OnnxEngine, mix: Sequence[tuple[str, float]], rounds: int) -> dict[int, float]:
+    """CPU seconds of a call by its rows, each of which has this mix."""
     ways = {}
     for count in (1, 2, 4, 8, 16):
         inputs = rows(engine.bundle, count)
-        ways[str(count)] = lambda inputs=inputs: engine.run("denoiser", inputs)
+        ways[str(count)] = partial(mixed, engine, inputs, [mix] * count)
+    for way in ways.values():
+        way()
     return {int(name): float(np.median(each)) for name, each in taken(ways, rounds).items()}
 
 
 def load_figures(engine: OnnxEngine, rounds: int) -> list[Figure]:
     """Requests that arrive by chance, batched in three ways."""
-    cost = prices(engine, rounds)
-    days = [goodput(cost, seed) for seed in range(5)]
+    cost, plain = prices(engine, [("a", 1.0)], rounds), prices(engine, [], rounds)
+    days = [goodput(cost, plain, seed) for seed in range(5)]
     figures = []
     for policy, goal in (("by style", 2.0), ("static", 1.3)):
         ratio = median([day["ours"].rate / day[policy].rate for day in days])
         name = "goodput at 95 % within 3 times the solo time (simulated)"
         figures.append(Figure(name, *ratio, "x", goal, "higher", f"batches {policy}"))
-    wait = median([day["ours"].wait for day in days])
-    name = "wait for the first step, p99 (simulated)"
-    return [*figures, Figure(name, *wait, "steps of the full batch", 1.1, "lower", "")]
+    wait = median([day["ours"].wait / full_step(cost) for day in days])
+    name = f"wait for the first step, p99, in calls of {paying_rows(cost)} rows (simulated)"
+    return [*figures, Figure(name, *wait, "steps", 1.1, "lower", "")]
 
 
 def main() -> None:
@@ -230,9 +250,10 @@ def main() -> None:
         *one_picture(engine, peers, args.rounds, args.steps),
         *many_styles(bundle, styles, args.rounds),
         *load_figures(engine, args.rounds),
+        *triton_figures(engine, 2 * args.rounds),
     ]
     note = "pocket at 128 px, fp32, styles of rank 8 on all attention layers, one thread, CPU time"
-    libraries = ("onnxruntime", "torch", "diffusers", "peft", "numpy")
+    libraries = ("onnxruntime", "torch", "diffusers", "peft", "numpy", "tritonclient")
     print(write("engine", figures, libraries, note))  # noqa: T201
     if args.plot is not None:
         args.plot.write_text(plot(figures))

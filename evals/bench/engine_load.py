@@ -2,16 +2,20 @@
 
 Requests arrive by chance (Poisson), ask for one of 50 styles (Zipf) and for 4, 20 or 30 steps with
 guidance, so two rows a step; a quarter has a control picture, which costs each of its steps a call
-of one more row. The engine does one call at a time, of at most 16 rows.
+of one more row. The engine does one call at a time, of at most 16 rows. Each request is due after
+three times as long as its steps take alone. Batches of one style are priced without the style, as
+if it were merged into the weights at no cost.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 MOST_ROWS = 16
+PAYING = 1.1
 REQUESTS = 400
 STYLES = 50
 STEPS = (4, 20, 30)
@@ -27,6 +31,7 @@ class Request:
     style: int
     steps: int
     control: bool
+    due: float
     done: int = 0
     first: float | None = None
     end: float = 0.0
@@ -34,10 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Day:
-    """The highest rate that keeps the promise, and how long requests wait at it at p99.
-
-    The wait is counted in steps of the largest batch.
-    """
+    """The highest rate that keeps the promise, and how many seconds requests wait at it, p99."""
 
     rate: float
     wait: float
@@ -47,17 +49,35 @@ Pick = Callable[[deque[Request], list[Request]], list[Request]]
 """Whom the next step is for, of those that wait and those that are under way."""
 
 
-def goodput(cost: Mapping[int, float], seed: int) -> dict[str, Day]:
-    """Requests a second of three ways to batch, of which 95 % are within 3 times the solo time."""
-    ways: dict[str, Pick] = {"ours": any_step, "by style": same_style, "static": whole_batches}
-    return {name: _highest(pick, cost, seed) for name, pick in ways.items()}
+def goodput(mixed: Mapping[int, float], plain: Mapping[int, float], seed: int) -> dict[str, Day]:
+    """Requests a second of three ways to batch, of which 95 % are within 3 times the solo time.
+
+    Costs by rows: of a call with a style in every row, and of one without.
+    """
+    ours = partial(any_step, paying_rows(mixed) // 2)
+    return {
+        "ours": _highest(ours, mixed, mixed, seed),
+        "by style": _highest(same_style, plain, mixed, seed),
+        "static": _highest(whole_batches, mixed, mixed, seed),
+    }
 
 
-def any_step(waiting: deque[Request], running: list[Request]) -> list[Request]:
-    """Whoever is there joins at the next step; who has waited for long goes first."""
+def paying_rows(cost: Mapping[int, float]) -> int:
+    """The fewest rows that cost at most a tenth more each than in the cheapest call."""
+    each = {rows: seconds / rows for rows, seconds in cost.items()}
+    return min(rows for rows in each if rows > 1 and each[rows] <= PAYING * min(each.values()))
+
+
+def full_step(cost: Mapping[int, float]) -> float:
+    """Seconds of the longest step of ours: all its requests have a control picture."""
+    return _price(paying_rows(cost) // 2 * 3, cost)
+
+
+def any_step(most: int, waiting: deque[Request], running: list[Request]) -> list[Request]:
+    """Whoever is there joins at the next step, first who has not begun, then who is due first."""
     running += waiting
     waiting.clear()
-    return sorted(running, key=lambda one: one.arrival)[: MOST_ROWS // 2]
+    return sorted(running, key=lambda one: (one.done > 0, one.due))[:most]
 
 
 def same_style(waiting: deque[Request], running: list[Request]) -> list[Request]:
@@ -82,12 +102,12 @@ def _kind(one: Request) -> tuple[int, int, bool]:
     return one.style, one.steps, one.control
 
 
-def _highest(pick: Pick, cost: Mapping[int, float], seed: int) -> Day:
-    """By bisection over the rate."""
+def _highest(pick: Pick, cost: Mapping[int, float], alone: Mapping[int, float], seed: int) -> Day:
+    """By bisection over the rate; `alone` prices what a request is promised."""
     low, high, wait = 0.0, 4 * MOST_ROWS / (2 * min(STEPS) * cost[MOST_ROWS]), 0.0
     for _ in range(14):
         rate = (low + high) / 2
-        served, late = _served(pick, cost, rate, seed)
+        served, late = _served(pick, cost, _arrivals(rate, alone, seed))
         if served >= SHARE:
             low, wait = rate, late
         else:
@@ -95,10 +115,10 @@ def _highest(pick: Pick, cost: Mapping[int, float], seed: int) -> Day:
     return Day(low, wait)
 
 
-def _served(pick: Pick, cost: Mapping[int, float], rate: float, seed: int) -> tuple[float, float]:
+def _served(pick: Pick, cost: Mapping[int, float], everybody: list[Request]) -> tuple[float, float]:
     """The share that was fast enough, and the 99th percentile of the wait for the first step."""
-    coming = deque(_arrivals(rate, seed))
-    everybody = list(coming)
+    prices = [_price(rows, cost) for rows in range(2 * MOST_ROWS + 1)]
+    coming = deque(everybody)
     waiting: deque[Request] = deque()
     running: list[Request] = []
     now = 0.0
@@ -111,26 +131,26 @@ def _served(pick: Pick, cost: Mapping[int, float], rate: float, seed: int) -> tu
         chosen = pick(waiting, running)
         for one in chosen:
             one.first = now if one.first is None else one.first
-        now += _price(2 * len(chosen) + sum(one.control for one in chosen), cost)
+        now += prices[2 * len(chosen) + sum(one.control for one in chosen)]
         for one in chosen:
             one.done += 1
             if one.done == one.steps:
                 one.end = now
                 running.remove(one)
-    solo = [one.steps * _price(2 + one.control, cost) for one in everybody]
-    fast = [one.end - one.arrival <= WITHIN * s for one, s in zip(everybody, solo, strict=True)]
     waits = [(one.first or 0.0) - one.arrival for one in everybody]
-    return float(np.mean(fast)), float(np.percentile(waits, 99)) / cost[MOST_ROWS]
+    fast = float(np.mean([one.end <= one.due for one in everybody]))
+    return fast, float(np.percentile(waits, 99))
 
 
-def _arrivals(rate: float, seed: int) -> list[Request]:
+def _arrivals(rate: float, alone: Mapping[int, float], seed: int) -> list[Request]:
     chance = np.random.default_rng(seed)
     times = np.cumsum(chance.exponential(1 / rate, REQUESTS))
     zipf = 1 / np.arange(1, STYLES + 1)
     styles = chance.choice(STYLES, REQUESTS, p=zipf / zipf.sum())
     steps, control = chance.choice(STEPS, REQUESTS), chance.random(REQUESTS) < 0.25
+    solo = [_price(2, alone), _price(3, alone)]
     told = zip(times.tolist(), styles.tolist(), steps.tolist(), control.tolist(), strict=True)
-    return [Request(*one) for one in told]
+    return [Request(t, s, n, c, t + WITHIN * n * solo[c]) for t, s, n, c in told]
 
 
 def _price(rows: int, cost: Mapping[int, float]) -> float:

@@ -20,6 +20,8 @@ PATIENCE = 3.0
 """A request is due after so many times as long as its steps take alone."""
 CALLS_AHEAD = 20
 """Of a picture that is being drawn, roughly: how long the next one waits for its end."""
+GRACE = 0.03
+"""Of a call's time: how long those that it answered may take to ask again."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,11 @@ class BatchedEngine:
 
 
 class StepBatcher:
-    """One thread calls the engine with whatever waits; nobody waits for more to come.
+    """One thread calls the engine with whatever waits; nobody waits for strangers to come.
 
     While a call runs the next one's jobs gather, so that load makes batches by itself and a lone
-    request pays nothing. Each row has its own conditions; the answer to a row does not depend on
+    request pays nothing. Those that a call has answered ask again in a moment, which is waited for:
+    else they would miss the next call for ever, and who is due first would come second. Each row has its own conditions; the answer to a row does not depend on
     its neighbours beyond the engine's own rounding.
     """
 
@@ -197,6 +200,7 @@ class StepBatcher:
         """The request is over."""
         with self._change:
             self._open.discard(request)
+            self._change.notify_all()
 
     def wake(self) -> None:
         """Somebody was cancelled: look again."""
@@ -218,7 +222,18 @@ class StepBatcher:
         while jobs := self._take():
             began = time.monotonic()
             self._run(jobs)
-            self._seconds = 0.9 * self._seconds + 0.1 * (time.monotonic() - began)
+            took = time.monotonic() - began
+            self._seconds = 0.9 * self._seconds + 0.1 * took
+            self._gather({job.request for job in jobs}, GRACE * took)
+
+    def _gather(self, answered: set[BatchedEngine], seconds: float) -> None:
+        """Until those who were just answered ask again or have left, and no longer than this."""
+        end = time.monotonic() + seconds
+        with self._change:
+            while not self._closed and (left := end - time.monotonic()) > 0:
+                if not (answered & self._open) - {job.request for job in self._waiting}:
+                    return
+                self._change.wait(left)
 
     def _take(self) -> list[_Job]:
         """The most urgent job and those of its kind that fit; nothing once closed."""
