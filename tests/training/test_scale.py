@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 from torch import nn
+from torch.optim import AdamW
 
 from tests.training.launch import finish
 from tests.training.test_experiments import configuration, tiny
@@ -58,6 +59,25 @@ def test_the_optimizer_is_a_choice(tmp_path: Path) -> None:
     eight = resolved(tiny("pocket_judge", tmp_path, "optimizer=adamw_8bit")).task.optimizer
     assert eight._target_ == "training.optimizer.adamw_8bit"
     assert eight.lr == tiny("pocket_judge", tmp_path).task.optimizer.lr
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
+def test_moments_of_a_byte_learn_as_those_of_four_bytes_do() -> None:
+    layers = [nn.Linear(256, 64), nn.Linear(256, 64)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    x, y = torch.randn(64, 256), torch.randn(64, 64)
+    small = adamw_8bit(layers[0].parameters(), lr=1e-3)
+    for layer, optimizer in zip(layers, (small, AdamW(layers[1].parameters(), 1e-3)), strict=True):
+        for _ in range(20):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(layer(x), y).backward()
+            optimizer.step()
+    assert {small.state[layers[0].weight][name].dtype for name in ("state1", "state2")} == {
+        torch.uint8
+    }
+    ends = [float(torch.nn.functional.mse_loss(layer(x), y).detach()) for layer in layers]
+    assert ends[0] == pytest.approx(ends[1], rel=0.02)
+    assert ends[1] < 0.7
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is there")
