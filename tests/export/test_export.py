@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import onnx
 import pytest
 from hydra import compose, initialize_config_dir
 
-from export.__main__ import CONF, export_of
+from export.__main__ import CONF, export_of, main
 from export.bundle import Export
 from export.folder import REQUIRED, ModelFolderError, check_folder
 from export.graphs import STYLE_ROWS
@@ -124,17 +123,15 @@ def test_the_command_reads_its_configuration() -> None:
     assert (other.model, other.sizes.max) == (Path("some/model"), 1024)
 
 
-def test_a_failed_command_says_which_file_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_command_says_which_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [f"folder={tmp_path / 'nowhere'}", f"out={tmp_path / 'out'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "export", *arguments],
-        cwd=CONF.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "export failed: model_index.json: is missing" in done.stderr
+    monkeypatch.setattr(sys, "argv", ["export", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "export failed: model_index.json: is missing" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
