@@ -24,6 +24,17 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
 
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        children = self._children.get((route, status))
+        if children is None:
+            labelled = self.requests.labels(route, str(status)), self.seconds.labels(route)
+            children = self._children[route, status] = labelled
+        children[0].inc()
+        children[1].observe(seconds)
+
     def drawn(self, seconds: float) -> None:
         """Count a finished picture."""
         self.pictures.inc()

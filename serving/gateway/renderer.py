@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -15,6 +16,8 @@ from luciole.pictures import Pictures
 from serving.gateway.drawing import Drawing, Draws, Pixels
 from serving.gateway.metrics import Metrics
 
+T = TypeVar("T")
+Make = Callable[[RenderPlan, Pixels], T]
 log = structlog.get_logger()
 
 
@@ -48,6 +51,7 @@ class _Task:
     """One picture; whoever asked for it may leave at any time."""
 
     plan: RenderPlan
+    make: Make[Any]
     deadline: float
     views: Views | None = None
     accepted: float = field(default_factory=time.monotonic)
@@ -63,12 +67,21 @@ class _Task:
     def leave(self) -> None:
         """No further step is run."""
         self.gone = True
-        if self.request is not None:
-            self.request.cancel()
+        request = self.request
+        if request is not None:
+            request.cancel()
+
+    def put_down(self) -> None:
+        """It is drawn: there is nothing left to stop."""
+        self.request = None
 
 
 class Renderer:
-    """Each picture has its own thread while it is drawn; the rest wait in a bounded line."""
+    """Each picture has its own thread while it is drawn; the rest wait in a bounded line.
+
+    The thread that drew a picture also makes of it what is wanted, such as a file; meanwhile the
+    next picture is drawn.
+    """
 
     def __init__(
         self,
@@ -83,7 +96,8 @@ class Renderer:
         self._keeper = drawing.keeper
         self._limits = limits or Limits()
         self._metrics = metrics or Metrics()
-        self._pool = ThreadPoolExecutor(self._limits.at_once, "renderer")
+        self._pool = ThreadPoolExecutor(2 * self._limits.at_once, "renderer")
+        self._drawing = threading.BoundedSemaphore(self._limits.at_once)
         self._lock = threading.Lock()
         self._pending = 0
         self._closed = False
@@ -96,10 +110,16 @@ class Renderer:
 
     async def render(self, plans: Sequence[RenderPlan], views: Views | None = None) -> list[Pixels]:
         """One picture per plan; Busy when the line is full, EngineError when drawing fails."""
-        tasks, drawn = self._accept(plans, views)
-        together = asyncio.gather(*(asyncio.wrap_future(picture) for picture in drawn))
+        return await self.made(plans, _as_drawn, views)
+
+    async def made(
+        self, plans: Sequence[RenderPlan], make: Make[T], views: Views | None = None
+    ) -> list[T]:
+        """What `make` makes of each picture, in its thread; Busy and EngineError as `render`."""
+        tasks, made = self._accept(plans, make, views)
         try:
-            return await asyncio.wait_for(together, self._limits.request)
+            async with asyncio.timeout(self._limits.request):
+                return await asyncio.gather(*map(asyncio.wrap_future, made))
         except TimeoutError:
             words = f"no picture within {self._limits.request:g} s"
             raise EngineError("renderer", words) from None
@@ -114,24 +134,30 @@ class Renderer:
         self._pool.shutdown(cancel_futures=True)
 
     def _accept(
-        self, plans: Sequence[RenderPlan], views: Views | None
-    ) -> tuple[list[_Task], list[Future[Pixels]]]:
+        self, plans: Sequence[RenderPlan], make: Make[T], views: Views | None
+    ) -> tuple[list[_Task], list[Future[T]]]:
         deadline = time.monotonic() + self._limits.request
-        tasks = [_Task(plan, deadline, views) for plan in plans]
+        tasks = [_Task(plan, make, deadline, views) for plan in plans]
         with self._lock:
             if self._closed:
                 raise EngineError("renderer", "the service is stopping")
             if self._pending + len(plans) > self._limits.queue:
                 raise Busy("queue", f"{self._pending} pictures wait already")
             self._pending += len(plans)
-            drawn = [self._pool.submit(self._draw, task) for task in tasks]
-        for picture in drawn:
-            picture.add_done_callback(self._done)
-        return tasks, drawn
+            made: list[Future[T]] = [self._pool.submit(self._make, task) for task in tasks]
+        for one in made:
+            one.add_done_callback(self._done)
+        return tasks, made
 
-    def _done(self, _: Future[Pixels]) -> None:
+    def _done(self, _: Future[T]) -> None:
         with self._lock:
             self._pending -= 1
+
+    def _make(self, task: _Task) -> Any:
+        with self._drawing:
+            picture = self._draw(task)
+        task.put_down()
+        return task.make(task.plan, picture)
 
     def _draw(self, task: _Task) -> Pixels:
         began = time.monotonic()
@@ -149,7 +175,7 @@ class Renderer:
     def _drawn(self, task: _Task) -> Pixels:
         """An engine that was dead before it answered anything is healed and asked once more."""
         self._wait_ready(task)
-        with self._batcher.open(deadline=task.deadline) as request:
+        with self._batcher.open(deadline=task.deadline, steps=task.plan.steps) as request:
             task.take(request)
             pipeline = self._pipeline.over(request, self._pictures)
             try:
@@ -170,6 +196,10 @@ class Renderer:
         except EngineError as error:
             self._away = (time.monotonic(), error)
             raise
+
+
+def _as_drawn(_: RenderPlan, pixels: Pixels) -> Pixels:
+    return pixels
 
 
 def _rendered(pipeline: Draws, task: _Task) -> Pixels:

@@ -45,6 +45,7 @@ class Meter:
     def __init__(self, database: AsyncEngine) -> None:
         self._database = database
         self._noted: list[Drawn] = []
+        self._ending = asyncio.Event()
 
     def note(self, tenant: str, plans: Sequence[RenderPlan]) -> None:
         """These pictures were drawn."""
@@ -52,9 +53,10 @@ class Meter:
         self._noted.append(Drawn(new_id("job"), tenant, len(plans), spent, now()))
 
     async def run(self) -> None:
-        """Write until canceled; what cannot be written now waits."""
-        while True:
-            await asyncio.sleep(EVERY)
+        """Write until closed; what cannot be written now waits."""
+        while not self._ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), EVERY)
             try:
                 await self.write()
             except (StorageFull, StorageUnavailable) as error:
@@ -76,10 +78,9 @@ class Meter:
         del self._noted[: len(written)]
 
     async def close(self, running: "asyncio.Task[None]") -> None:
-        """Write the rest."""
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        """Write the rest, after what is being written: to cancel that would leave SQLite locked."""
+        self._ending.set()
+        await running
         await self.write()
 
 

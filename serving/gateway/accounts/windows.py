@@ -4,12 +4,13 @@ import time
 from typing import Any
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
+from serving.gateway.accounts.counters import Counters
 from serving.gateway.refusals import RateLimited
 
 AWAY = 5.0
@@ -23,7 +24,7 @@ class Windows:
     """Counts in Redis, where several gateways share them; in memory while it is away."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._local = Counters()
         self._shared: SlidingWindowCounterRateLimiter | None = None
         self._away_until = 0.0
         self._pool: ConnectionPool | None = None
@@ -36,16 +37,20 @@ class Windows:
 
     async def take(self, field: str, tenant: str, cost: int, a_minute: int) -> None:
         """RateLimited says when to come back; a cost above the whole limit waits for a free one."""
-        item, most = RateLimitItemPerMinute(a_minute), min(cost, a_minute)
-        limiter = self._limiter
+        most = min(cost, a_minute)
+        shared = self._shared
+        if shared is None or time.monotonic() < self._away_until:
+            self._take_here(field, tenant, most, a_minute)
+            return
+        item = RateLimitItemPerMinute(a_minute)
         try:
-            if await limiter.hit(item, field, tenant, cost=most):
+            if await shared.hit(item, field, tenant, cost=most):
                 return
-            stats = await limiter.get_window_stats(item, field, tenant)
+            stats = await shared.get_window_stats(item, field, tenant)
         except RedisError as error:
             log.warning("rate limits are counted here for now", cause=type(error).__name__)
             self._away_until = time.monotonic() + AWAY
-            await self._take_here(item, field, tenant, most)
+            self._take_here(field, tenant, most, a_minute)
             return
         raise _refused(field, a_minute, stats.reset_time - time.time())
 
@@ -54,15 +59,10 @@ class Windows:
         if self._pool is not None:
             await self._pool.disconnect()
 
-    @property
-    def _limiter(self) -> SlidingWindowCounterRateLimiter:
-        if self._shared is None or time.monotonic() < self._away_until:
-            return self._local
-        return self._shared
-
-    async def _take_here(self, item: RateLimitItem, field: str, tenant: str, cost: int) -> None:
-        if not await self._local.hit(item, field, tenant, cost=cost):
-            raise _refused(field, item.amount, 60)
+    def _take_here(self, field: str, tenant: str, cost: int, a_minute: int) -> None:
+        seconds = self._local.take((field, tenant), cost, a_minute)
+        if seconds > 0:
+            raise _refused(field, a_minute, seconds)
 
 
 def _refused(field: str, a_minute: int, seconds: float) -> RateLimited:

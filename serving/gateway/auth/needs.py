@@ -51,9 +51,10 @@ async def caller(connection: HTTPConnection) -> Principal:
 
 def _check_is_here(connection: HTTPConnection) -> None:
     """An open machine is open to who sits at it: not to web pages, nor through a proxy."""
-    headers = connection.headers
-    host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-    if host not in LOOPBACK or "x-forwarded-for" in headers or "forwarded" in headers:
+    headers = _headers(connection)
+    named = headers.get(b"host", b"").decode("latin-1")
+    host = named.rpartition(":")[0] or named
+    if host not in LOOPBACK or b"x-forwarded-for" in headers or b"forwarded" in headers:
         words = "is needed by requests that do not come straight from this machine"
         raise Unauthenticated("authorization", words)
     if not from_our_pages(connection):
@@ -65,12 +66,13 @@ def credential_of(connection: HTTPConnection) -> str | None:
 
     A browser sends cookies to us from any page, so with one a change must come from ours.
     """
-    kind, _, value = connection.headers.get("authorization", "").partition(" ")
+    headers = _headers(connection)
+    kind, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if kind.lower() == "bearer" and value:
         return value.strip()
-    if key := connection.headers.get("x-api-key"):
-        return key
-    cookie = connection.cookies.get(SESSION_COOKIE)
+    if key := headers.get(b"x-api-key"):
+        return key.decode("latin-1")
+    cookie = connection.cookies.get(SESSION_COOKIE) if b"cookie" in headers else None
     if cookie and not from_our_pages(connection):
         raise Forbidden("origin", "a session is only taken from this service's own pages")
     return cookie
@@ -78,10 +80,16 @@ def credential_of(connection: HTTPConnection) -> str | None:
 
 def from_our_pages(connection: HTTPConnection) -> bool:
     """Whether no other site's page can have sent this; without a browser there is no origin."""
-    origin = connection.headers.get("origin")
+    headers = _headers(connection)
+    origin = headers.get(b"origin")
     if origin is not None:
-        return origin.partition("://")[2] == connection.headers.get("host")
+        return origin.partition(b"://")[2] == headers.get(b"host")
     if connection.scope["type"] == "websocket":
         return True
-    site = connection.headers.get("sec-fetch-site", "none")
-    return connection.scope["method"] in SAFE_METHODS or site in {"none", "same-origin"}
+    site = headers.get(b"sec-fetch-site", b"none")
+    return connection.scope["method"] in SAFE_METHODS or site in {b"none", b"same-origin"}
+
+
+def _headers(connection: HTTPConnection) -> dict[bytes, bytes]:
+    """The first of each name; every look into `connection.headers` goes through all of them."""
+    return dict(reversed(connection.scope["headers"]))

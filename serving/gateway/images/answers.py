@@ -1,11 +1,9 @@
 """Drawing at once for a caller who waits, and the answer in OpenAI's shape."""
 
-import asyncio
-import base64
 import time
-from collections.abc import Sequence
 
-from fastapi import Request
+import pybase64
+from fastapi import Request, Response
 from pydantic import BaseModel
 
 from luciole.domain import RenderPlan
@@ -42,22 +40,26 @@ class ImagesResponse(BaseModel):
 
 async def drawn(
     asked: ImagesRequest, plans: list[RenderPlan], tenant: str, parts: Parts, request: Request
-) -> ImagesResponse:
-    """Draw, write and answer."""
+) -> Response:
+    """Draw, write and answer with an ImagesResponse."""
     began = time.perf_counter()
-    pictures = await parts.renderer.render(plans)
+
+    def file(plan: RenderPlan, pixels: Pixels) -> bytes:
+        return file_of(parts, pixels, plan, asked.form, asked.compression)
+
+    files = await parts.renderer.made(plans, file)
     parts.meter.note(tenant, plans)
-    files = await asyncio.to_thread(_files, asked, plans, pictures, parts)
-    return ImagesResponse(
+    pictures = []
+    for plan, content in zip(plans, files, strict=True):
+        datum = ImageDatum(revised_prompt=plan.prompt, seed=plan.seed)
+        if asked.response_format == "url":
+            datum.url = await _address(asked, plan, content, tenant, parts, request)
+            pictures.append(datum.model_dump_json(exclude_none=True).encode())
+        else:
+            pictures.append(_with_bytes(datum, content))
+    answer = ImagesResponse(
         created=int(time.time()),
-        data=[
-            ImageDatum(
-                revised_prompt=plan.prompt,
-                seed=plan.seed,
-                **await _delivered(asked, plan, file, tenant, parts, request),
-            )
-            for plan, file in zip(plans, files, strict=True)
-        ],
+        data=[],
         output_format=asked.form,
         quality=asked.told_quality,
         size=f"{plans[0].width}x{plans[0].height}",
@@ -65,29 +67,27 @@ async def drawn(
         engine=parts.drawing.engine,
         seconds=round(time.perf_counter() - began, 3),
     )
+    said = answer.model_dump_json(exclude={"data"}, exclude_none=True).encode()
+    body = b"".join((b'{"data":[', b",".join(pictures), b"],", said[1:]))
+    return Response(body, media_type="application/json")
 
 
-def _files(
-    asked: ImagesRequest, plans: Sequence[RenderPlan], pictures: Sequence[Pixels], parts: Parts
-) -> list[bytes]:
-    return [
-        file_of(parts, pixels, plan, asked.form, asked.compression)
-        for plan, pixels in zip(plans, pictures, strict=True)
-    ]
+def _with_bytes(datum: ImageDatum, content: bytes) -> bytes:
+    """The datum as JSON; Base64 needs no quoting, so its megabytes are copied and not read."""
+    said = datum.model_dump_json(exclude_none=True).encode()
+    return b"".join((b'{"b64_json":"', pybase64.b64encode(content), b'",', said[1:]))
 
 
-async def _delivered(
+async def _address(
     asked: ImagesRequest,
     plan: RenderPlan,
     file: bytes,
     tenant: str,
     parts: Parts,
     request: Request,
-) -> dict[str, str]:
-    """The bytes themselves, or an address that opens them for a while."""
-    if asked.response_format != "url":
-        return {"b64_json": base64.b64encode(file).decode()}
+) -> str:
+    """Keep the file; what opens it for a while."""
     form = asked.form
     picture = Inspected(file, form.mime, form.extension, plan.width, plan.height)
     asset = await parts.shelf.keep(tenant, picture)
-    return {"url": parts.addresses.of(request, parts.shelf.path(asset))}
+    return parts.addresses.of(request, parts.shelf.path(asset))

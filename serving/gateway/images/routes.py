@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from sse_starlette import EventSourceResponse
 
 from luciole.domain import RenderPlan
@@ -35,10 +35,8 @@ EDIT_BODY = {
 }
 
 
-@router.post("/images/generations", response_model=ImagesResponse, response_model_exclude_none=True)
-async def generate(
-    asked: ImagesRequest, request: Request, caller: Drawer, parts: Its
-) -> ImagesResponse | EventSourceResponse:
+@router.post("/images/generations", response_model=ImagesResponse)
+async def generate(asked: ImagesRequest, request: Request, caller: Drawer, parts: Its) -> Response:
     """Draw from words; with `stream`, as server-sent events."""
     plans = planned(asked, parts.drawing.pipeline)
     await parts.shelf.check(caller.tenant, plans[0].pictures)
@@ -48,12 +46,9 @@ async def generate(
 @router.post(
     "/images/edits",
     response_model=ImagesResponse,
-    response_model_exclude_none=True,
     openapi_extra={"requestBody": EDIT_BODY},
 )
-async def edit(
-    request: Request, caller: Drawer, parts: Its
-) -> ImagesResponse | EventSourceResponse:
+async def edit(request: Request, caller: Drawer, parts: Its) -> Response:
     """Draw a picture again, or what lies under a mask's transparent parts."""
     found = await read_edit(request, parts)
     manifest = parts.drawing.pipeline.manifest
@@ -79,7 +74,7 @@ async def _answered(
     parts: Parts,
     request: Request,
     kind: str,
-) -> ImagesResponse | EventSourceResponse:
+) -> Response:
     await admit(parts, tenant, plans)
     if asked.stream:
         return EventSourceResponse(streamed(asked, plans, tenant, parts, kind), send_timeout=30)

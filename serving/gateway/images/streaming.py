@@ -1,12 +1,12 @@
 """Pictures as they come, as OpenAI's server-sent events."""
 
 import asyncio
-import base64
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pybase64
 from sse_starlette import ServerSentEvent
 
 from luciole.domain import LucioleError, RenderPlan
@@ -64,7 +64,7 @@ async def _said(
 ) -> dict[str, Any]:
     file = await asyncio.to_thread(file_of, parts, pixels, plan, asked.form, asked.compression)
     return {
-        "b64_json": base64.b64encode(file).decode(),
+        "b64_json": pybase64.b64encode_as_string(file),
         "created_at": int(time.time()),
         "size": f"{plan.width}x{plan.height}",
         "quality": asked.told_quality,

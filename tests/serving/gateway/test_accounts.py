@@ -10,8 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from sqlalchemy import update
 
+from serving.gateway.accounts.counters import MINUTE, Counters
 from serving.gateway.accounts.windows import Windows
 from serving.gateway.refusals import RateLimited
 from serving.storage.database import open_database
@@ -66,7 +72,7 @@ def test_much_at_a_time_is_limited_by_its_cost_and_not_by_its_number(
         assert [draw(address).status_code for _ in range(4)] == [200, 200, 200, 429]
         refused = draw(address)
         assert refused.json()["error"]["code"] == "rate_limited"
-        assert 1 <= int(refused.headers["retry-after"]) <= 61
+        assert 1 <= int(refused.headers["retry-after"]) <= 121
         small = BODY | {"num_inference_steps": 1, "size": "64x64"}
         assert httpx.post(f"{address}/v1/images/generations", json=small).status_code == 200
 
@@ -87,6 +93,45 @@ def test_requests_are_limited_too_and_a_tenant_may_have_its_own_limits(
 def test_a_time_that_makes_no_sense_is_refused(open_easel: str, query: dict[str, str]) -> None:
     answer = httpx.get(f"{open_easel}/api/v1/usage", params=query)
     assert (answer.status_code, answer.json()["field"]) == (400, "since")
+
+
+WISHES = st.lists(st.tuples(st.floats(0, 100), st.integers(1, 10)), min_size=1, max_size=30)
+BEGIN = 1e9
+
+
+@settings(max_examples=50, deadline=None)
+@given(WISHES)
+def test_limits_are_counted_here_as_the_library_counts_them(wishes: list[Any]) -> None:
+    clock = [BEGIN]
+    ours, item = Counters(lambda: clock[0]), RateLimitItemPerMinute(10)
+    theirs = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def check() -> None:
+        for seconds, cost in wishes:
+            clock[0] += seconds
+            hit = await theirs.hit(item, "units", "ada", cost=cost)
+            assert (ours.take("ada", cost, 10) == 0) == hit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: clock[0])
+        asyncio.run(check())
+
+
+@settings(max_examples=50, deadline=None)
+@given(WISHES, st.integers(1, 10))
+def test_who_is_refused_hears_when_it_will_fit(wishes: list[Any], wish: int) -> None:
+    clock = [BEGIN]
+    counters = Counters(lambda: clock[0])
+    for seconds, cost in wishes:
+        clock[0] += seconds
+        counters.take("ada", cost, 10)
+    refused = clock[0]
+    if seconds := counters.take("ada", wish, 10):
+        clock[0] = refused + 0.999 * seconds - 0.01
+        assert seconds < 0.02 or counters.take("ada", wish, 10) > 0
+        clock[0] = refused + seconds + 0.01
+        assert counters.take("ada", wish, 10) == 0
+        assert seconds <= 2 * MINUTE
 
 
 @pytest.fixture
