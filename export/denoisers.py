@@ -11,17 +11,15 @@ from torch.export import Dim
 from export.folder import ModelFolder
 from export.graphs import (
     MAX_EXPORT_SIDE,
-    STYLE_RANK,
-    STYLES,
     Graph,
     Part,
+    bank_spec,
     batch_axis,
     slots_axis,
     style_rows,
     tensor_spec,
 )
 from luciole.adapters.identity import IdentityAdapter
-from luciole.bundle import BankSpec
 from luciole.models.guided import Told, anchor_widths, listen, use_anchors
 from luciole.models.styled import StyleMix, styleable, wrap
 
@@ -151,9 +149,8 @@ def control_net(folder: ModelFolder, kind: str, control: Any) -> Graph:
 
 
 def _plain(folder: ModelFolder, module: Denoiser) -> Graph:
-    spec = tensor_spec(
-        PLAIN, [*_conditions(folder), *style_rows()], [_prediction(folder)], _bank(module)
-    )
+    bank = bank_spec(PLAIN, module.layers)
+    spec = tensor_spec(PLAIN, [*_conditions(folder), *style_rows()], [_prediction(folder)], bank)
     return Graph(PLAIN, module, spec, _axes(folder))
 
 
@@ -179,8 +176,9 @@ def _guided(
         rows += residuals
     if anchors:
         rows += [*_anchor_rows(folder), ("anchor_bias", "float32", "batch")]
-    spec = tensor_spec(GUIDED, rows, [_prediction(folder)], _bank(plain))
-    beside = tensor_spec(ANCHORS, rows, _seen_rows(folder), _bank(plain)) if anchors else None
+    bank = bank_spec(PLAIN, plain.layers)
+    spec = tensor_spec(GUIDED, rows, [_prediction(folder)], bank)
+    beside = tensor_spec(ANCHORS, rows, _seen_rows(folder), bank) if anchors else None
     axes = _axes(folder, parts)
     graph = Graph(GUIDED, module, spec, axes, parts, beside=beside, shares=PLAIN)
     module.names = tuple(tensor.name for tensor in graph.tensors)
@@ -201,10 +199,6 @@ def _conditions(folder: ModelFolder) -> Rows:
 
 def _prediction(folder: ModelFolder) -> tuple[Any, ...]:
     return ("prediction", *_conditions(folder)[0][1:])
-
-
-def _bank(module: Denoiser) -> BankSpec:
-    return BankSpec(name=PLAIN, rank=STYLE_RANK, styles=STYLES, layers=module.layers)
 
 
 def _anchor_rows(folder: ModelFolder) -> Rows:

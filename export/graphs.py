@@ -11,8 +11,8 @@ from torch.export import Dim
 
 from export.folder import ModelFolder
 from luciole.adapters.identity import IdentityAdapter
-from luciole.bundle import BankSpec, GraphSpec, TensorSpec
-from luciole.models.styled import StyleMix, styleable, wrap
+from luciole.bundle import BankLayer, BankSpec, GraphSpec, TensorSpec
+from luciole.models.styled import Place, StyleMix, styleable, wrap
 
 MAX_EXPORT_BATCH = 63
 """diffusers' upsampling branches at a batch of 64, which a graph cannot."""
@@ -181,7 +181,7 @@ def text_encoder(folder: ModelFolder) -> Graph:
     first, second = (encoder.config for encoder in folder.text_encoders)
     hidden, window = first.hidden_size + second.hidden_size, folder.window
     module = TextEncoder(*folder.text_encoders)
-    bank = BankSpec(name="text_encoder", rank=STYLE_RANK, styles=STYLES, layers=module.layers)
+    bank = bank_spec("text_encoder", module.layers)
     ids = [("input_ids", "int64", "batch", window), ("input_ids_2", "int64", "batch", window)]
     spec = tensor_spec(
         "text_encoder",
@@ -239,6 +239,12 @@ def image_encoder(vision: Any, adapter: IdentityAdapter | None, text_width: int)
 def style_rows() -> list[tuple[Any, ...]]:
     """Which places of the bank each row mixes, and how much of each."""
     return [(n, t, "batch", STYLES) for n, t in zip(STYLE_ROWS, ("int64", "float32"), strict=True)]
+
+
+def bank_spec(name: str, places: Sequence[Place]) -> BankSpec:
+    """Of the layers that take styles."""
+    layers = tuple(BankLayer(**place._asdict()) for place in places)
+    return BankSpec(name=name, rank=STYLE_RANK, styles=STYLES, layers=layers)
 
 
 def slots_axis() -> Any:

@@ -24,11 +24,11 @@ from export.engines.precision import Precision, rounded
 from export.engines.profiles import Room
 from export.engines.tensorrt import TensorRt
 from export.folder import ModelFolder, load_folder
-from export.graphs import Graph, batch_axis, slots_axis, style_rows, tensor_spec
+from export.graphs import Graph, bank_spec, batch_axis, slots_axis, style_rows, tensor_spec
 from export.guides import Guides, all_graphs
 from export.onnx import example_sizes
 from export.parity import answers, relative_error
-from luciole.bundle import MANIFEST, BankSpec, Bundle, hashes
+from luciole.bundle import MANIFEST, Bundle, hashes
 from luciole.compiled import Compiled, Machine, Runtime
 from luciole.domain import BundleError, EngineError
 from luciole.engines.bank import Factors
@@ -170,7 +170,7 @@ def small() -> Graph:
         torch.manual_seed(3)
         module = Small()
     tokens = ("latents", "float32", "batch", "tokens", 6)
-    bank = BankSpec(name="denoiser", rank=8, styles=4, layers=module.layers)
+    bank = bank_spec("denoiser", module.layers)
     said = [("prediction", *tokens[1:])], [("seen_0", "float32", "batch", 6)]
     spec, beside = (
         tensor_spec(name, [tokens, *style_rows()], outputs, bank)

@@ -5,12 +5,19 @@ The bank holds the low-rank factors of all layers side by side, `a` [slot, rank,
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from luciole.bundle import BankLayer
+
+class Place(NamedTuple):
+    """A layer's columns in the bank, after those of the layers before it."""
+
+    path: str
+    inputs: int
+    outputs: int
 
 
 class StyleMix:
@@ -53,7 +60,7 @@ class StyledLinear(nn.Module):
         return moved
 
 
-def wrap(module: nn.Module, paths: Sequence[str], mix: StyleMix) -> tuple[BankLayer, ...]:
+def wrap(module: nn.Module, paths: Sequence[str], mix: StyleMix) -> tuple[Place, ...]:
     """Put StyledLinear around the named layers; where each one's columns lie in the bank.
 
     Raise TypeError for a layer that is not linear.
@@ -66,7 +73,7 @@ def wrap(module: nn.Module, paths: Sequence[str], mix: StyleMix) -> tuple[BankLa
         wide_in, wide_out = linear.in_features, linear.out_features
         place = slice(inputs, inputs + wide_in), slice(outputs, outputs + wide_out)
         module.set_submodule(path, StyledLinear(linear, mix, *place))
-        layers.append(BankLayer(path=path, inputs=wide_in, outputs=wide_out))
+        layers.append(Place(path, wide_in, wide_out))
         inputs, outputs = inputs + wide_in, outputs + wide_out
     return tuple(layers)
 
