@@ -134,8 +134,9 @@ class StepBatcher:
 
     While a call runs the next one's jobs gather, so that load makes batches by itself and a lone
     request pays nothing. Those that a call has answered ask again in a moment, which is waited for:
-    else they would miss the next call for ever, and who is due first would come second. Each row has its own conditions; the answer to a row does not depend on
-    its neighbours beyond the engine's own rounding.
+    else they would miss the next call for ever, and who is due first would come second.
+    Each row has its own conditions; the answer to a row does not depend on its neighbours beyond
+    the engine's own rounding.
     """
 
     def __init__(self, engine: Engine, limits: BatchLimits | None = None) -> None:
@@ -145,7 +146,7 @@ class StepBatcher:
         self._open: set[BatchedEngine] = set()
         self._change = threading.Condition()
         self._arrivals = 0
-        self._closed = False
+        self._closed = self._gathering = False
         self._seconds = 0.0
         """A call takes, on the whole."""
         self.calls, self.rows = 0, 0
@@ -200,7 +201,8 @@ class StepBatcher:
         """The request is over."""
         with self._change:
             self._open.discard(request)
-            self._change.notify_all()
+            if self._gathering:
+                self._change.notify_all()
 
     def wake(self) -> None:
         """Somebody was cancelled: look again."""
@@ -230,10 +232,12 @@ class StepBatcher:
         """Until those who were just answered ask again or have left, and no longer than this."""
         end = time.monotonic() + seconds
         with self._change:
+            self._gathering = True
             while not self._closed and (left := end - time.monotonic()) > 0:
                 if not (answered & self._open) - {job.request for job in self._waiting}:
-                    return
+                    break
                 self._change.wait(left)
+            self._gathering = False
 
     def _take(self) -> list[_Job]:
         """The most urgent job and those of its kind that fit; nothing once closed."""
