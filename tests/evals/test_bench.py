@@ -5,10 +5,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import torch
 from rich.console import Console
 
-from evals.bench import result
+from evals.bench import engine_gpu, result
 from evals.bench.__main__ import table
+from evals.bench.engine_gpu import Bench, measure
 from evals.bench.engine_plot import better, place, plot
 from evals.bench.result import Figure, median
 
@@ -45,3 +47,20 @@ def test_a_figure_at_its_goal_is_drawn_in_the_middle_and_better_ones_to_the_righ
     drawn = ET.fromstring(plot([faster, slower]))  # noqa: S314 - our own
     circles = [float(one.attrib["cx"]) for one in drawn.iter() if one.tag.endswith("circle")]
     assert circles == pytest.approx([place(2.0), place(0.5)], abs=0.1)
+
+
+def test_the_script_for_gpus_measures_all_its_parts_in_a_small_shape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda way, backend: way)
+    monkeypatch.setattr(engine_gpu, "LONG", 2)
+    monkeypatch.setattr(engine_gpu, "SHORT", 2)
+    bench = Bench("cpu", rounds=1, side=8, warm=0)
+    measure(bench, tiny=True)
+    assert bench.left_out == []
+    assert len(bench.figures) == 18
+    error = bench.figures[0]
+    assert 0 < error.value < 0.05
+    bench.began -= 600
+    assert not bench.within_time("more")
+    assert bench.left_out == ["more"]
