@@ -123,7 +123,7 @@ def test_a_machine_that_cannot_compile_says_so_before_anything_is_exported(
 
 def test_a_precision_that_is_none_fails_with_those_that_are() -> None:
     with initialize_config_dir(str(CONF), version_base=None):
-        config = compose("export", ["target=tensorrt", "target.engines.precision=fp7"])
+        config = compose("export", ["target=tensorrt", "target.engines.precision=fp8"])
     with pytest.raises(InstantiationException, match="'fp32', 'fp16' or 'bf16'"):
         export_of(config)
 
