@@ -1,6 +1,8 @@
 """The table of measured speeds."""
 
 import json
+from collections import deque
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from evals.bench import engine_gpu, result
 from evals.bench.__main__ import table
 from evals.bench.engine_gpu import Bench, measure
+from evals.bench.engine_load import Request, _arrivals, _served, any_step, paying_rows
 from evals.bench.engine_plot import better, place, plot
 from evals.bench.result import Figure, median
 
@@ -47,6 +50,28 @@ def test_a_figure_at_its_goal_is_drawn_in_the_middle_and_better_ones_to_the_righ
     drawn = ET.fromstring(plot([faster, slower]))  # noqa: S314 - our own
     circles = [float(one.attrib["cx"]) for one in drawn.iter() if one.tag.endswith("circle")]
     assert circles == pytest.approx([place(2.0), place(0.5)], abs=0.1)
+
+
+COST = {1: 1.0, 2: 1.2, 4: 2.0, 8: 4.0, 16: 8.0}
+
+
+def test_rows_pay_until_a_row_costs_no_less() -> None:
+    assert paying_rows(COST) == 4
+    assert paying_rows({1: 1.0, 2: 1.9, 4: 3.6, 8: 6.0, 16: 8.0}) == 16
+
+
+def test_a_newcomer_goes_first_and_then_who_is_due_first() -> None:
+    late, soon, begun = (Request(0.0, 1, 4, False, due) for due in (9.0, 5.0, 1.0))
+    begun.done = 1
+    chosen = any_step(2, deque([late]), [begun, soon])
+    assert [one.due for one in chosen] == [5.0, 9.0]
+
+
+def test_at_a_trickle_everybody_is_served_alone_and_at_once() -> None:
+    alone = _arrivals(1e-7, COST, seed=0)
+    share, wait = _served(partial(any_step, 2), COST, alone)
+    assert (share, wait) == (1.0, 0.0)
+    assert all(one.end - one.arrival == pytest.approx((one.due - one.arrival) / 3) for one in alone)
 
 
 def test_the_script_for_gpus_measures_all_its_parts_in_a_small_shape(

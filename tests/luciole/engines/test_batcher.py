@@ -21,6 +21,7 @@ from luciole.domain import (
     RenderPlan,
     SolverName,
 )
+from luciole.engines import batcher as batcher_module
 from luciole.engines.batcher import BatchLimits, StepBatcher
 from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
@@ -158,6 +159,29 @@ def test_who_has_not_begun_goes_first_and_then_who_has_the_fewest_steps(
         for job in held.sent:
             job.result()
     assert engine.calls == [[0], [4], [2], [3], [1]]
+
+
+def test_who_is_due_first_is_not_overtaken_between_its_steps(
+    engine: Doubling, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher_module, "GRACE", 1e4)
+    due = time.monotonic() + 60
+
+    def three_steps(value: float, deadline: float) -> None:
+        with batcher.open(deadline=deadline) as request:
+            for _ in range(3):
+                request.run("vae_decoder", latents(value))
+
+    with batching(engine, rows=1) as batcher:
+        engine.let.clear()
+        first = pool.submit(three_steps, 1, due)
+        eventually(lambda: len(engine.calls) == 1)
+        second = pool.submit(three_steps, 2, due + 1)
+        waiting(batcher, 1)
+        engine.let.set()
+        first.result()
+        second.result()
+    assert engine.calls == [[1], [1], [1], [2], [2], [2]]
 
 
 def test_a_request_has_begun_when_its_first_prediction_is_there(tiny_bundle: Bundle) -> None:
