@@ -106,7 +106,8 @@ class Asked:
 
     def at(self, latents: Tensor, timestep: Tensor) -> "Asked":
         """The same request further on."""
-        return replace(self, latents=latents, timestep=timestep)
+        ordered = latents.contiguous(memory_format=torch.channels_last)
+        return replace(self, latents=ordered, timestep=timestep)
 
 
 class Plain(nn.Module):

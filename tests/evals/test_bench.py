@@ -77,7 +77,7 @@ def test_at_a_trickle_everybody_is_served_alone_and_at_once() -> None:
 def test_the_script_for_gpus_measures_all_its_parts_in_a_small_shape(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(torch, "compile", lambda way, backend: way)
+    monkeypatch.setattr(torch, "compile", lambda way, **_: way)
     monkeypatch.setattr(engine_gpu, "LONG", 2)
     monkeypatch.setattr(engine_gpu, "SHORT", 2)
     bench = Bench("cpu", rounds=1, side=8, warm=0)
