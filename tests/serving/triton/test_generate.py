@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from luciole.engines.onnx import OnnxEngine
 from luciole.engines.protocol import style_bank
 from luciole.pictures import PicturesInMemory, decoded
 from luciole.pipeline import Pipeline
+from serving.probe import Probe, small_inputs
 from serving.triton import repository
 from serving.triton.environment import TritonEnvironment
 from serving.triton.server import TritonServer, children
@@ -61,7 +63,10 @@ def supervisor(
     inside = repository.PipelineModel(guided_bundle, place / "bank", range(5, 9), at_once=2)
     repository.write_pipeline(inside, place / "repository")
     running = TritonServer(triton_environment, place / "repository", place / "triton.log")
-    supervisor = Supervisor(running, [], Watch(look=0.1), unprobed=["generate"])
+    engine, asked = OnnxEngine(guided_bundle, threads=1), small_inputs(guided_bundle, "denoiser")
+    probes = [Probe("denoiser", asked, engine.run("denoiser", asked))]
+    engine.close()
+    supervisor = Supervisor(running, probes, Watch(look=0.1), unprobed=["generate"])
     supervisor.start()
     yield supervisor
     supervisor.stop()
@@ -72,23 +77,38 @@ def server(supervisor: Supervisor) -> TritonServer:
     return supervisor.server
 
 
+Answers = queue.Queue[tuple[Any, Any]]
+
+
 def ask(server: TritonServer, asked: RenderPlan | str, *files: bytes) -> tuple[list[Any], Any]:
     """Events, then the picture; raises what the server says."""
+    with asking(server, asked, *files) as answers:
+        return finished(answers)
+
+
+@contextmanager
+def asking(server: TritonServer, asked: RenderPlan | str, *files: bytes) -> Iterator[Answers]:
+    """What the server says, as it comes."""
     text = asked if isinstance(asked, str) else asked.model_dump_json()
     inputs = [strings("plan", [text.encode()])]
     inputs += [strings("pictures", list(files))] if files else []
-    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    answers: Answers = queue.Queue()
     with triton.InferenceServerClient(server.url) as client:
         client.start_stream(callback=lambda result, error: answers.put((result, error)))
         client.async_stream_infer("generate", inputs)
-        events = []
-        while True:
-            result, error = answers.get(timeout=120)
-            if error is not None:
-                raise error
-            events.append(json.loads(result.as_numpy("event")[0]))
-            if "finished" in events[-1]:
-                return events, result.as_numpy("picture")
+        yield answers
+
+
+def finished(answers: Answers) -> tuple[list[Any], Any]:
+    """Events, then the picture."""
+    events = []
+    while True:
+        result, error = answers.get(timeout=120)
+        if error is not None:
+            raise error
+        events.append(json.loads(result.as_numpy("event")[0]))
+        if "finished" in events[-1]:
+            return events, result.as_numpy("picture")
 
 
 def strings(name: str, values: list[bytes]) -> Any:
@@ -212,15 +232,49 @@ def test_errors_name_their_kind_and_field(server: TritonServer, asked: Any, word
 
 def test_a_killed_pipeline_is_loaded_again(supervisor: Supervisor) -> None:
     pid = supervisor.server.pid
-    assert pid is not None
-    stubs = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid)}
-    (stub,) = [child for child, line in stubs.items() if b"/generate/" in line]
+    kill(supervisor.server, "generate")
+    healed(supervisor)
+    assert ask(supervisor.server, plan())[1].shape == (64, 64, 3)
+    assert supervisor.server.pid == pid
+
+
+def test_a_denoiser_killed_in_mid_batch_fails_its_own_requests_and_no_others(
+    supervisor: Supervisor,
+) -> None:
+    """The neighbour is drawn by the guided denoiser, which lives."""
+    server, file = supervisor.server, io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(file, "PNG")
+    name = hashlib.sha256(file.getvalue()).hexdigest()
+    neighbour = plan(controls=[{"kind": "depth", "picture": name}], steps=40)
+    plain = ask(server, plan())[1]
+    expected = ask(server, neighbour, file.getvalue())[1]
+    with (
+        asking(server, plan(steps=150)) as doomed,
+        asking(server, neighbour, file.getvalue()) as spared,
+    ):
+        for answers in (doomed, spared):
+            answers.get(timeout=60)
+        kill(server, "denoiser")
+        with pytest.raises(triton.InferenceServerException, match="backend_unavailable: denoiser"):
+            finished(doomed)
+        assert (finished(spared)[1] == expected).all()
+    healed(supervisor)
+    assert (ask(server, plan())[1] == plain).all()
+
+
+def kill(server: TritonServer, model: str) -> None:
+    """The process that runs the model."""
+    assert server.pid is not None
+    stubs = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children(server.pid)}
+    (stub,) = [child for child, line in stubs.items() if f"/{model}/".encode() in line]
     os.kill(stub, signal.SIGKILL)
+
+
+def healed(supervisor: Supervisor) -> None:
+    """Once the supervisor has seen that something is wrong, and has cured it."""
     while supervisor.ready:
         time.sleep(0.01)
     supervisor.wait_ready(60)
-    assert ask(supervisor.server, plan())[1].shape == (64, 64, 3)
-    assert supervisor.server.pid == pid
 
 
 def test_the_examples_of_the_readme_run(server: TritonServer, guided_bundle: Bundle) -> None:
