@@ -32,11 +32,12 @@ from serving.settings import Settings
 from serving.storage.database import open_database_async
 
 TITLE, VERSION = "Luciole", version("luciole")
+# The first are found first.
 ROUTES = (
-    auth,
-    health,
     images,
     generations,
+    auth,
+    health,
     assets,
     stream,
     socket,
@@ -87,7 +88,8 @@ def create_app(drawing: Drawing, settings: Settings) -> FastAPI:
     app.state.authenticator = access
     errors.install(app)
     for routes in ROUTES:
-        app.include_router(routes.router)
+        # An included router looks for its route twice in every request.
+        app.router.routes.extend(routes.router.routes)
     if provider is not None and settings.oidc_client_id is not None:
         seal = secret(settings.state_folder / "login.key").hex()
         app.mount("/auth", login_app(access, provider, settings, seal))

@@ -119,7 +119,7 @@ class Renderer:
         tasks, made = self._accept(plans, make, views)
         try:
             async with asyncio.timeout(self._limits.request):
-                return await asyncio.gather(*map(asyncio.wrap_future, made))
+                return [await asyncio.wrap_future(one) for one in made]
         except TimeoutError:
             words = f"no picture within {self._limits.request:g} s"
             raise EngineError("renderer", words) from None

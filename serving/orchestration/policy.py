@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Protocol, Self
 
@@ -112,19 +112,34 @@ class ContentPolicy:
     ) -> None:
         self._rules, self._prompts, self._pictures = rules, prompts, pictures
         self._pushed = {name: _any_of(words) for name, words in rules.negative.items()}
+        # One request's words are judged before it waits, and again when it is drawn.
+        self._listed = lru_cache(maxsize=256)(self._found)
+
+    @property
+    def asks(self) -> bool:
+        """Whether words are judged by more than lists, which may take its time."""
+        return self._prompts is not None
 
     def check_prompt(self, wanted: str, unwanted: str = "", field: str = "prompt") -> None:
         """PromptUnsafe names the category; lists first, a classifier only of what they let pass."""
+        refused = self._listed(wanted, unwanted)
+        if refused is not None:
+            name, pushed = refused
+            about = self._rules.categories[name].about
+            raise PromptUnsafe(f"negative_{field}" if pushed else field, name, about)
+        if self._prompts is not None:
+            self._judge(self._prompts.words(wanted), PromptUnsafe, field)
+
+    def _found(self, wanted: str, unwanted: str) -> tuple[str, bool] | None:
+        """The category of the lists, and whether it is the negative prompt that leads to it."""
         forms = readings(wanted)
         for name, test in self._rules.tests.items():
             if any(test(form) for form in forms):
-                raise PromptUnsafe(field, name, self._rules.categories[name].about)
+                return name, False
         for name, pattern in self._pushed.items():
             if any(pattern.search(form) for form in readings(unwanted)):
-                about = self._rules.categories[name].about
-                raise PromptUnsafe(f"negative_{field}", name, about)
-        if self._prompts is not None:
-            self._judge(self._prompts.words(wanted), PromptUnsafe, field)
+                return name, True
+        return None
 
     def check_picture(self, pixels: Picture, field: str = "picture") -> None:
         """ImageUnsafe names the category; without a classifier every picture passes."""

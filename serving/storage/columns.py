@@ -1,6 +1,7 @@
 """Column types that mean the same on SQLite and on Postgres."""
 
-import uuid
+import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,19 @@ class Moment(TypeDecorator[datetime]):
             raise ValueError(f"{value} has no time zone; use datetime.now(UTC)")
         return value.astimezone(UTC)
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        """On SQLite, the text that SQLAlchemy writes, made in a third of its time."""
+        if dialect.name != "sqlite":
+            return super().bind_processor(dialect)
+
+        def text(value: datetime | None) -> str | None:
+            moment = self.process_bind_param(value, dialect)
+            if moment is None:
+                return None
+            return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+        return text
+
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """The same moment, in UTC."""
         if value is None:
@@ -40,5 +54,5 @@ def now() -> datetime:
 
 
 def new_id(kind: str) -> str:
-    """A name that nobody else gives, such as `job_4f1c...`: 122 bits of chance."""
-    return f"{kind}_{uuid.uuid4().hex}"
+    """A name that nobody else gives, such as `job_4f1c...`: 128 bits of chance."""
+    return f"{kind}_{secrets.token_hex(16)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luciole.domain import RenderPlan
@@ -25,6 +25,12 @@ from serving.storage.writing import storage_errors
 IMAGES = "images"
 """The kind of these jobs."""
 EVERY = 0.5
+_JOBS = insert(JobRow).values(
+    # Prompts are not kept: nobody asks for these jobs again.
+    params=literal_column("'{}'"),
+    kind=literal_column(f"'{IMAGES}'"),
+    state=literal_column(f"'{JobState.SUCCEEDED.value}'"),
+)
 log = structlog.get_logger()
 
 
@@ -72,7 +78,7 @@ class Meter:
                 asked = select(TenantRow.id, TenantRow.stripe_customer)
                 known = asked.where(TenantRow.id.in_({one.tenant for one in written}))
                 customers = {row.id: row.stripe_customer for row in await connection.execute(known)}
-                await connection.execute(insert(JobRow), [_job(one) for one in written])
+                await connection.execute(_JOBS, [_job(one) for one in written])
                 bills = [_bill(one, customers[one.tenant]) for one in written]
                 await connection.execute(insert(BillingOutboxRow), bills)
         del self._noted[: len(written)]
@@ -85,13 +91,9 @@ class Meter:
 
 
 def _job(one: Drawn) -> dict[str, object]:
-    """Prompts are not kept: nobody asks for these jobs again."""
     return {
         "id": one.job,
         "tenant": one.tenant,
-        "kind": IMAGES,
-        "params": {},
-        "state": JobState.SUCCEEDED,
         "total": one.pictures,
         "cost": one.spent,
         "units": one.spent,
@@ -109,5 +111,6 @@ def _bill(one: Drawn, customer: str | None) -> dict[str, object]:
         "customer": customer,
         "units": one.spent,
         "occurred_at": one.at,
+        "due_at": one.at,
         "state": "pending" if customer else "kept",
     }

@@ -1,15 +1,17 @@
 """Accept, show, list and cancel."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic.alias_generators import to_camel
 
-from luciole.domain import InvalidRequest
-from serving.gateway.admission import admit
+from luciole.domain import InvalidRequest, RenderPlan
+from serving.gateway.admission import admit, aside
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.cursors import Limit, cursor_of, named_by
+from serving.gateway.drawing import Draws
 from serving.gateway.generations.form import GenerateForm, Project, planned
 from serving.gateway.generations.shown import (
     STATUS,
@@ -42,12 +44,7 @@ async def generate(
 ) -> AcceptedJob:
     """Accept pictures to be drawn; with the same key and body, answer as the first time."""
     drawn = planned(form, parts.drawing.pipeline.manifest)
-    try:
-        for plan in drawn:
-            parts.drawing.pipeline.check(plan)
-    except InvalidRequest as error:
-        field = "size" if error.field in {"width", "height"} else to_camel(error.field)
-        raise InvalidRequest(field, error.message) from None
+    await aside(parts, _check, parts.drawing.pipeline, drawn)
     await parts.shelf.check(caller.tenant, drawn[0].pictures)
     key = None
     if idempotency_key is not None:
@@ -61,6 +58,15 @@ async def generate(
     if done.again:
         response.headers["Idempotency-Replayed"] = "true"
     return shown
+
+
+def _check(draws: Draws, plans: Sequence[RenderPlan]) -> None:
+    try:
+        for plan in plans:
+            draws.check(plan)
+    except InvalidRequest as error:
+        field = "size" if error.field in {"width", "height"} else to_camel(error.field)
+        raise InvalidRequest(field, error.message) from None
 
 
 @router.get("/jobs")

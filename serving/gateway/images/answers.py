@@ -49,17 +49,15 @@ async def drawn(
 
     files = await parts.renderer.made(plans, file)
     parts.meter.note(tenant, plans)
-    pictures = []
-    for plan, content in zip(plans, files, strict=True):
-        datum = ImageDatum(revised_prompt=plan.prompt, seed=plan.seed)
+    pictures = [ImageDatum(revised_prompt=plan.prompt, seed=plan.seed) for plan in plans]
+    for datum, plan, content in zip(pictures, plans, files, strict=True):
         if asked.response_format == "url":
             datum.url = await _address(asked, plan, content, tenant, parts, request)
-            pictures.append(datum.model_dump_json(exclude_none=True).encode())
         else:
-            pictures.append(_with_bytes(datum, content))
+            datum.b64_json = ""
     answer = ImagesResponse(
         created=int(time.time()),
-        data=[],
+        data=pictures,
         output_format=asked.form,
         quality=asked.told_quality,
         size=f"{plans[0].width}x{plans[0].height}",
@@ -67,15 +65,18 @@ async def drawn(
         engine=parts.drawing.engine,
         seconds=round(time.perf_counter() - began, 3),
     )
-    said = answer.model_dump_json(exclude={"data"}, exclude_none=True).encode()
-    body = b"".join((b'{"data":[', b",".join(pictures), b"],", said[1:]))
-    return Response(body, media_type="application/json")
+    return Response(_filled(answer, files), media_type="application/json")
 
 
-def _with_bytes(datum: ImageDatum, content: bytes) -> bytes:
-    """The datum as JSON; Base64 needs no quoting, so its megabytes are copied and not read."""
-    said = datum.model_dump_json(exclude_none=True).encode()
-    return b"".join((b'{"b64_json":"', pybase64.b64encode(content), b'",', said[1:]))
+def _filled(answer: ImagesResponse, files: list[bytes]) -> bytes:
+    """As JSON, with the files where Base64 is empty: a writer of JSON would read its megabytes."""
+    said = answer.model_dump_json(exclude_none=True).encode()
+    # Quotes within a string are escaped, so these stand for nothing else.
+    first, *rest = said.split(b'"b64_json":""')
+    filled = [first]
+    for content, following in zip(files, rest, strict=False):
+        filled += [b'"b64_json":"', pybase64.b64encode(content), b'"', following]
+    return b"".join(filled)
 
 
 async def _address(

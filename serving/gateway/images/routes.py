@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request, Response
 from sse_starlette import EventSourceResponse
 
 from luciole.domain import RenderPlan
-from serving.gateway.admission import admit
+from serving.gateway.admission import admit, aside
 from serving.gateway.auth.needs import Drawer, Reader
 from serving.gateway.images.answers import ImagesResponse, drawn
 from serving.gateway.images.edits import EditsRequest, guided, read_edit
 from serving.gateway.images.form import ImagesRequest, nearest_size, planned
 from serving.gateway.images.streaming import streamed
-from serving.gateway.parts import Its, Parts
+from serving.gateway.parts import Its, Parts, parts_of
 
 router = APIRouter(prefix="/v1", tags=["images"])
 PICTURE = {"type": "string", "format": "binary"}
@@ -36,9 +36,10 @@ EDIT_BODY = {
 
 
 @router.post("/images/generations", response_model=ImagesResponse)
-async def generate(asked: ImagesRequest, request: Request, caller: Drawer, parts: Its) -> Response:
+async def generate(asked: ImagesRequest, request: Request, caller: Drawer) -> Response:
     """Draw from words; with `stream`, as server-sent events."""
-    plans = planned(asked, parts.drawing.pipeline)
+    parts = await parts_of(request)  # a dependency of its own would cost as much as the plans
+    plans = await aside(parts, planned, asked, parts.drawing.pipeline)
     await parts.shelf.check(caller.tenant, plans[0].pictures)
     return await _answered(asked, plans, caller.tenant, parts, request, "image_generation")
 
@@ -54,7 +55,7 @@ async def edit(request: Request, caller: Drawer, parts: Its) -> Response:
     manifest = parts.drawing.pipeline.manifest
     size = nearest_size(found.picture.width, found.picture.height, manifest.sizes)
     guides = await guided(found, parts, caller.tenant)
-    plans = planned(found.asked, parts.drawing.pipeline, guides, size)
+    plans = await aside(parts, planned, found.asked, parts.drawing.pipeline, guides, size)
     await parts.shelf.check(caller.tenant, plans[0].pictures)
     return await _answered(found.asked, plans, caller.tenant, parts, request, "image_edit")
 

@@ -69,7 +69,8 @@ async def _member(parts: Parts, tenant: str, name: str, use: CharacterUse) -> Ca
     if use.id is not None:
         known = await _remembered(parts, tenant, f"characters.{name}.id", use.id)
     pictures = {**known.pictures, **use.pictures}
-    return CastMember(words={**known.words, **use.words}, pictures=pictures)
+    words = {**known.words, **use.words}
+    return CastMember(words=words, pictures=pictures, lora=use.lora)
 
 
 async def _remembered(parts: Parts, tenant: str, field: str, character: str) -> CastMember:

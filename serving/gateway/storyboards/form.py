@@ -6,7 +6,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 
-from luciole.domain import InvalidRequest
+from luciole.domain import InvalidRequest, StyleUse
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.guides import PictureName
 from luciole.domain.request import Seed, Words
@@ -26,7 +26,7 @@ class _Form(BaseModel):
 class CharacterUse(_Form):
     """A remembered character by its id, words of one's own, or both: what is said here counts.
 
-    Pictures are assets by their hashes.
+    Pictures are assets by their hashes; `lora` is what was learned of it, among the styles.
     """
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
@@ -35,6 +35,7 @@ class CharacterUse(_Form):
     palette: Words = ""
     pose: Words = ""
     pictures: dict[Facet, Pictures] = {}
+    lora: StyleUse | None = None
 
     @property
     def words(self) -> dict[Facet, str]:

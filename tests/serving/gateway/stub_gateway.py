@@ -1,7 +1,10 @@
 """`python stub_gateway.py gateway|bare STATE`: the gateway over a painter, or FastAPI alone.
 
-The bare one reads and writes the same JSON and encodes the same picture, and does nothing else.
-The address is the first line of stdout.
+The gateway is as it is by default, with the content policy that comes along, and may be asked as
+often as one likes. The bare one reads the same JSON into the same model, encodes the same picture
+with the same encoder in a thread, writes the same JSON from the same models, and does nothing else.
+LUCIOLE_CREDENTIALS=true lets both sign their pictures. With LUCIOLE_LOG_LEVEL=INFO both say a line
+for each request: ours, and uvicorn's. The address is the first line of stdout.
 """
 
 import asyncio
@@ -11,12 +14,16 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image
+from uvicorn.config import LOGGING_CONFIG
 
 from luciole.bundle import Bundle, Manifest, Sizes
 from luciole.domain import RenderPlan, SolverName
@@ -26,9 +33,10 @@ from luciole.pictures import Pictures
 from serving.bootstrap import configure_logging, prepare_state
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess, Look, Pixels, Progress
-from serving.gateway.encoding import Encoder, PictureFormat
+from serving.gateway.encoding import Encoder, PictureFormat, encoder
 from serving.gateway.images.answers import ImageDatum, ImagesResponse
 from serving.gateway.images.form import ImagesRequest
+from serving.orchestration.policy import SHIPPED, ContentPolicy, PolicyRules
 from serving.run import Server, address_of, listening, server
 from serving.settings import Settings
 
@@ -71,13 +79,13 @@ class NoEngine:
     def close(self) -> None: ...
 
 
-def bare() -> FastAPI:
+def bare(settings: Settings) -> FastAPI:
     """One route."""
-    app, encoder = FastAPI(), Encoder(MANIFEST, None)
+    app, files = FastAPI(), encoder(MANIFEST, settings)
 
     @app.post("/v1/images/generations", response_model_exclude_none=True)
     async def generate(asked: ImagesRequest) -> ImagesResponse:
-        file = await asyncio.to_thread(encoder.file, PIXELS, PLAN)
+        file = await asyncio.to_thread(files.file, PIXELS, PLAN)
         datum = ImageDatum(
             b64_json=base64.b64encode(file).decode(), revised_prompt=asked.prompt, seed=1
         )
@@ -119,19 +127,28 @@ def main(kind: str, state: str) -> None:
     if kind == "encoding":
         print(json.dumps(encoding(int(state))))  # noqa: T201
         return
-    settings = Settings(port=0, state_folder=Path(state), credentials=False, rate_requests=10**9,
-                        rate_units=10**9)  # fmt: skip
-    configure_logging("WARNING")
+    settings = Settings(port=0, state_folder=Path(state), rate_requests=10**9, rate_units=10**9)
+    configure_logging(settings.log_level)
+    prepare_state(settings)
     with listening(settings) as door:
         print(address_of(door), flush=True)  # noqa: T201
-        if kind == "bare":
-            config = uvicorn.Config(bare(), log_config=None, access_log=False)
-            uvicorn.Server(config).run(sockets=[door])
-            return
-        prepare_state(settings)
-        drawing = Drawing(Painter(), StepBatcher(NoEngine()), "painter", InProcess(), lambda: None)
-        running: Server = server(create_app(drawing, settings))
+        running = bare_server(settings) if kind == "bare" else gateway(settings)
         running.run(sockets=[door])
+
+
+def bare_server(settings: Settings) -> uvicorn.Server:
+    if settings.log_level == "INFO":
+        lines = deepcopy(LOGGING_CONFIG)
+        lines["handlers"]["access"]["stream"] = "ext://sys.stderr"
+        return uvicorn.Server(uvicorn.Config(bare(settings), log_config=lines))
+    return uvicorn.Server(uvicorn.Config(bare(settings), log_config=None, access_log=False))
+
+
+def gateway(settings: Settings) -> Server:
+    wording: Any = SimpleNamespace(policy=ContentPolicy(PolicyRules.read(SHIPPED)))
+    drawing = Drawing(Painter(), StepBatcher(NoEngine()), "painter", InProcess(), lambda: None,
+                      wording=wording)  # fmt: skip
+    return server(create_app(drawing, settings))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +13,10 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from evals.bench.postgres import programs, serving
 from luciole.client import Luciole, NotFound
 from tests.serving.gateway.conftest import WORKER
 from tests.serving.gateway.test_client import STORY
-from tests.serving.jobs.postgres import Postgres, programs
 from tests.serving.orchestration.characters.colours import drawing
 
 
@@ -27,11 +25,8 @@ def database() -> Iterator[str]:
     found = programs()
     if found is None:
         pytest.skip("Postgres is not installed (Debian: apt-get install postgresql)")
-    server = Postgres(Path(tempfile.mkdtemp(prefix="luciole-postgres.")) / "cluster", found)
-    server.make()
-    yield server.database("gateway")
-    server.stop()
-    shutil.rmtree(server.folder.parent)
+    with serving(found) as server:
+        yield server.database("gateway")
 
 
 @contextmanager

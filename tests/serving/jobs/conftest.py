@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Engine, insert, select
 
+from evals.bench.postgres import Postgres, programs, serving
 from luciole.domain import RenderPlan, SolverName
 from luciole.domain.job import Job, JobEvent
 from serving.jobs import durable
@@ -28,7 +28,6 @@ from serving.storage.columns import new_id
 from serving.storage.database import open_database, open_database_async
 from serving.storage.migrate import migrate
 from serving.storage.tables import TenantRow
-from tests.serving.jobs.postgres import Postgres, programs
 from tests.serving.jobs.zygote import Forked, Zygote
 
 R = TypeVar("R")
@@ -207,11 +206,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     found = programs()
     if found is None:
         pytest.skip("Postgres is not installed (Debian: apt-get install postgresql)")
-    server = Postgres(Path(tempfile.mkdtemp(prefix="luciole-postgres.")) / "cluster", found)
-    server.make()
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder.parent)
+    with serving(found) as server:
+        yield server
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from evals.bench.postgres import Postgres
 from luciole.domain.job import JobState
 from serving.jobs.work import Idempotency, render
 from serving.storage.errors import StorageUnavailable
 from serving.storage.tables import BillingOutboxRow, JobEventRow, JobRow, Row
 from tests.serving.jobs.conftest import Site, plan
-from tests.serving.jobs.postgres import Postgres
 
 
 def test_the_migrations_lead_to_the_tables_of_the_code(postgres_site: Site) -> None:
