@@ -12,6 +12,7 @@ from luciole.bundle import MANIFEST, Bundle
 from luciole.domain import RenderPlan
 from luciole.domain.storyboard import Storyboard
 from luciole.engines.onnx import OnnxEngine
+from luciole.engines.styles import StyleShelf
 from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
@@ -21,6 +22,7 @@ from serving.orchestration.pictures import PictureShelf
 from serving.orchestration.scenes.album import album
 from serving.orchestration.scenes.build import Drawn, FrameCache, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
+from serving.orchestration.scenes.learned import Learned, LearnedShelf
 from serving.orchestration.scenes.likeness import likeness_of
 from serving.orchestration.scenes.written import read_storyboard
 from serving.run import default_bundle
@@ -52,8 +54,8 @@ class Asked:
 
 def storyboard(settings: Settings, asked: Asked, console: Console) -> Path:
     """Draw what is stale into a folder; the path of its manifest."""
-    shelf = PictureShelf()
-    board = read_storyboard(asked.file, shelf)
+    shelf, learned = PictureShelf(), Learned()
+    board = read_storyboard(asked.file, shelf, learned)
     if asked.seed is not None:
         board = board.model_copy(update={"seed": asked.seed})
     if default_bundle(settings):
@@ -69,7 +71,8 @@ def storyboard(settings: Settings, asked: Asked, console: Console) -> Path:
         for frame in waiting:
             console.print(f"  {frame.shot.name}", highlight=False)
         return asked.folder / MANIFEST
-    made = draw(settings, bundle, board, frames, shelf, console=console, cache=cache)
+    styles = LearnedShelf(bundle, learned)
+    made = draw(settings, bundle, board, frames, shelf, styles, console=console, cache=cache)
     written = write(asked.folder, board, frames, made, shelf)
     console.print(f"[bold green]done[/]: {written.parent}", highlight=False, soft_wrap=True)
     return written
@@ -99,6 +102,7 @@ def draw(
     board: Storyboard,
     frames: Sequence[CompiledFrame],
     shelf: PictureShelf,
+    styles: StyleShelf,
     *,
     cache: FrameCache,
     console: Console,
@@ -109,7 +113,7 @@ def draw(
     try:
         seeing = engine.bundle.manifest.vision is not None
         likeness = likeness_of(EngineEncoder(engine) if seeing else None, board, shelf)
-        pipeline = Pipeline(engine, shelf)
+        pipeline = Pipeline(engine, shelf, styles)
         with Progress(*shown, console=console) as bar:
             waiting = [frame.key for frame in stale(frames, cache)]
             task = bar.add_task("drawing", total=max(1, len(waiting)))

@@ -12,12 +12,13 @@ from luciole.domain import (
     InvalidRequest,
     LatentReference,
     RenderPlan,
+    StyleStrategy,
 )
 from luciole.domain.character import Facet
 from luciole.domain.guides import MOST_IDENTITIES
 from luciole.domain.request import MAX_PROMPT_CHARACTERS
 from luciole.domain.shots import Shot, shots
-from luciole.domain.storyboard import Retries, Storyboard
+from luciole.domain.storyboard import Canvas, Retries, Storyboard
 from serving.orchestration.characters.applying import EVERY, references
 from serving.orchestration.pictures import name_of, png
 from serving.orchestration.scenes.regions import columns, mask
@@ -80,6 +81,7 @@ def compile_storyboard(
         if not alone:
             _frames(shot, draft, made)
             _identities(shot, storyboard, draft, masks)
+            _learned(shot, storyboard, draft, masks)
         used = tuple(dict.fromkeys(_looked_at(draft.plan)))
         key = _key(draft.plan, storyboard.retries, renderer)
         made[shot.name] = CompiledFrame(shot, draft.plan, key, used, tuple(draft.left_out))
@@ -152,17 +154,39 @@ def _uses(
 
     Pictures of the usual clothes are left out where a frame asks for other ones.
     """
-    canvas = storyboard.canvas
-    between = columns(places_of(shot), canvas.width) if shot.roles else {}
+    areas = _areas(shot, storyboard.canvas, masks)
     uses = []
     for name, role in from_left_to_right(shot):
-        where = None
-        if len(shot.roles) > 1:
-            content = png(mask(between[name], canvas.width, canvas.height))
-            where = name_of(content)
-            masks[where] = content
         facets = EVERY if role.outfit is None else EVERY - {Facet.OUTFIT}
         member = storyboard.characters[name]
-        found = references(member, shot.camera.shot, facets, where)
+        found = references(member, shot.camera.shot, facets, areas.get(name))
         uses += [(name, facet, use) for facet, use in found]
     return uses
+
+
+def _learned(shot: Shot, storyboard: Storyboard, draft: _Draft, masks: dict[str, bytes]) -> None:
+    """Everybody's LoRA; with several people each acts where its character stands.
+
+    Together they would make one person of two, for each was trained on pictures of one.
+    """
+    cast = storyboard.characters
+    worn = {name: lora for name in shot.roles if (lora := cast[name].lora) is not None}
+    if not worn:
+        return
+    areas = _areas(shot, storyboard.canvas, masks)
+    uses = tuple(lora.model_copy(update={"mask": areas.get(name)}) for name, lora in worn.items())
+    styles = {"styles": draft.plan.styles + uses}
+    regional = {"style_strategy": StyleStrategy.REGIONAL} if areas else {}
+    draft.take("what was learned of characters", **styles, **regional)
+
+
+def _areas(shot: Shot, canvas: Canvas, masks: dict[str, bytes]) -> dict[str, str]:
+    """Masks of where everybody stands, by their names; none for who is alone."""
+    if len(shot.roles) < 2:
+        return {}
+    areas = {}
+    for name, between in columns(places_of(shot), canvas.width).items():
+        content = png(mask(between, canvas.width, canvas.height))
+        areas[name] = name_of(content)
+        masks[areas[name]] = content
+    return areas

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from luciole.domain import InvalidRequest
+from luciole.domain import InvalidRequest, StyleUse
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.request import Words
 from luciole.domain.storyboard import CastMember, Storyboard
 from serving.orchestration.characters.crops import cut
 from serving.orchestration.characters.package import unpack
 from serving.orchestration.pictures import PictureShelf, decode
+from serving.orchestration.scenes.learned import Learned
 
 MOST_BYTES = 2_000_000
 
@@ -32,6 +33,8 @@ class WrittenCharacter(BaseModel):
     pose: Words = ""
     pictures: dict[Facet, Annotated[tuple[Path, ...], Field(min_length=1)]] = {}
     package: Path | None = None
+    lora: Path | None = None
+    """A file that was trained on the character."""
 
     @property
     def words(self) -> dict[Facet, str]:
@@ -44,8 +47,8 @@ _CAST: TypeAdapter[dict[CharacterName, WrittenCharacter]] = TypeAdapter(
 )
 
 
-def read_storyboard(file: Path, shelf: PictureShelf) -> Storyboard:
-    """The storyboard of a file, its characters' pictures put on the shelf.
+def read_storyboard(file: Path, shelf: PictureShelf, learned: Learned) -> Storyboard:
+    """The storyboard of a file, its characters' pictures put on the shelf, their LoRA in `learned`.
 
     InvalidRequest names the frame and the field that are wrong, such as
     `frames.rooftop.camera.shot`.
@@ -58,7 +61,7 @@ def read_storyboard(file: Path, shelf: PictureShelf) -> Storyboard:
         cast = _CAST.validate_python(characters)
     except ValidationError as error:
         raise mistake(error, {}, "characters") from error
-    members = {name: _member(file.parent, name, one, shelf) for name, one in cast.items()}
+    members = {name: _member(file.parent, name, one, shelf, learned) for name, one in cast.items()}
     try:
         return Storyboard.model_validate({**written, "characters": members})
     except ValidationError as error:
@@ -81,7 +84,9 @@ def _parsed(file: Path) -> Any:
         raise InvalidRequest(file.name, f"{where}is not YAML: {problem}") from error
 
 
-def _member(folder: Path, name: str, written: WrittenCharacter, shelf: PictureShelf) -> CastMember:
+def _member(
+    folder: Path, name: str, written: WrittenCharacter, shelf: PictureShelf, learned: Learned
+) -> CastMember:
     packed = CastMember(words={})
     if written.package is not None:
         packed = _packed(f"characters.{name}.package", folder / written.package, shelf)
@@ -91,7 +96,10 @@ def _member(folder: Path, name: str, written: WrittenCharacter, shelf: PictureSh
         pictures[facet] = tuple(
             _put(field, _content(field, folder / file), shelf) for file in files
         )
-    return CastMember(words={**packed.words, **written.words}, pictures=pictures)
+    lora = None
+    if written.lora is not None:
+        lora = StyleUse(name=learned.put(f"characters.{name}.lora", folder / written.lora))
+    return CastMember(words={**packed.words, **written.words}, pictures=pictures, lora=lora)
 
 
 def _packed(field: str, file: Path, shelf: PictureShelf) -> CastMember:

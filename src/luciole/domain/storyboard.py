@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.guides import PictureName, Share, Weight
-from luciole.domain.request import Guidance, Seed, SolverName, Styles, Words
+from luciole.domain.request import Guidance, Seed, SolverName, Styles, StyleUse, Words
 
 FrameName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Place = Literal["left", "middle", "right"]
@@ -125,6 +125,8 @@ class CastMember(_Record):
 
     words: dict[Facet, Words]
     pictures: dict[Facet, tuple[PictureName, ...]] = {}
+    lora: StyleUse | None = None
+    """What was learned of the character; worn where they are, in every frame that shows them."""
 
 
 class Canvas(_Record):

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luciole.domain import InvalidRequest, RenderPlan
+from luciole.domain import InvalidRequest, RenderPlan, StyleStrategy
 from luciole.domain.storyboard import Retries, Storyboard
 from serving.orchestration.pictures import Picture, PictureShelf, name_of, png
 from serving.orchestration.scenes.build import FrameCache, Progress, build, stale
 from serving.orchestration.scenes.compile import CompiledFrame, compile_storyboard
-from serving.orchestration.scenes.regions import columns
+from serving.orchestration.scenes.regions import columns, mask
 
-PEOPLE = {
+PEOPLE: dict[str, dict[str, Any]] = {
     "mika": {"words": {"identity": "a girl", "outfit": "a coat"}, "pictures": {}},
     "taro": {"words": {"identity": "a boy"}, "pictures": {}},
 }
@@ -263,6 +263,46 @@ def test_two_people_have_references_of_their_own_in_halves_of_the_frame() -> Non
     assert b.plan.identities[0].mask is None
     assert [use.references for use in c.plan.identities] == [(sha["mika"],)]
     assert "wearing a dress" in c.plan.prompt
+
+
+def learned(names: dict[str, str], alone: bool = False) -> list[RenderPlan]:
+    """The plans of mika, of both, and of nobody, over a style that all frames share."""
+    people = {
+        name: PEOPLE[name] | {"lora": {"name": lora, "weight": 0.9}} for name, lora in names.items()
+    }
+    told = board(
+        characters=PEOPLE | people,
+        canvas={"styles": [{"name": "ink", "weight": 0.5}]},
+        frames=[
+            {"name": "a", "characters": {"mika": {}}},
+            {"name": "b", "characters": {"mika": {"place": "right"}, "taro": {"place": "left"}}},
+            {"name": "c", "words": "a street"},
+        ],
+    )
+    frames = compile_storyboard(Storyboard.model_validate(told), anything, "r", {}, alone=alone)
+    return [RenderPlan.model_validate(frame.plan.model_dump()) for frame in frames]
+
+
+def test_what_was_learned_of_a_character_is_worn_where_the_character_is() -> None:
+    one, both, nobody = learned({"mika": "m", "taro": "t"})
+    assert [(use.name, use.weight) for use in one.styles] == [("ink", 0.5), ("m", 0.9)]
+    assert (one.style_strategy, one.styles[1].mask) == (StyleStrategy.SUM, None)
+    assert [use.name for use in both.styles] == ["ink", "m", "t"]
+    assert both.style_strategy is StyleStrategy.REGIONAL
+    right, left = (name_of(png(mask(half, 128, 128))) for half in ((64, 128), (0, 64)))
+    assert [use.mask for use in both.styles] == [None, right, left]
+    assert [use.name for use in nobody.styles] == ["ink"]
+
+
+def test_who_was_not_learned_keeps_to_words_beside_somebody_who_was() -> None:
+    _, both, _ = learned({"taro": "t"})
+    assert [use.name for use in both.styles] == ["ink", "t"]
+    assert both.style_strategy is StyleStrategy.REGIONAL
+
+
+def test_alone_nobody_wears_what_was_learned() -> None:
+    plans = learned({"mika": "m", "taro": "t"}, alone=True)
+    assert [[use.name for use in plan.styles] for plan in plans] == [["ink"]] * 3
 
 
 def test_columns_share_the_width_without_gap() -> None:

@@ -20,6 +20,7 @@ from serving.orchestration.characters.encoder import EngineEncoder
 from serving.orchestration.pictures import PictureShelf, png
 from serving.orchestration.scenes.compile import compile_storyboard
 from serving.orchestration.scenes.likeness import FrameLikeness
+from tests.conftest import save_tiny_style
 
 STORY = """
 title: Three frames
@@ -115,6 +116,37 @@ def test_alone_frames_have_the_same_words_and_seeds_and_nothing_in_common(
     for _, other in pairs:
         guides = ("family", "reference", "anchor")
         assert [other["plan"][name] for name in guides] == [None, None, None]
+
+
+def test_a_character_wears_what_was_learned_of_it(
+    run: Run, tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mika.safetensors"
+    save_tiny_style(tiny_folder, file, "mika", 4, 3)
+    run(out="plain")
+    worn = STORY.replace("outfit: a red coat", f"outfit: a red coat, lora: {file.name}")
+    (tmp_path / "story.yaml").write_text(worn)
+    run(out="worn")
+    plain, other = (written(tmp_path / name) for name in ("plain", "worn"))
+    assert other["frames/01-dawn.png"] != plain["frames/01-dawn.png"]
+    assert manifest(tmp_path / "worn")[2]["plan"]["styles"] == []
+    run("--alone", out="alone")
+    assert all(frame["plan"]["styles"] == [] for frame in manifest(tmp_path / "alone"))
+    save_tiny_style(tiny_folder, file, "mika", 4, 4)
+    capsys.readouterr()
+    run("--list", out="worn")
+    assert "3 of 3 frames are stale" in capsys.readouterr().err
+
+
+def test_what_was_learned_on_another_model_is_refused_by_its_name(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mika.safetensors").write_bytes(b"nothing")
+    worn = STORY.replace("outfit: a red coat", "outfit: a red coat, lora: mika.safetensors")
+    (tmp_path / "story.yaml").write_text(worn)
+    assert run() == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "frames.dawn.mika.safetensors: is not a safetensors file" in said
 
 
 def test_another_seed_is_another_story(run: Run, tmp_path: Path) -> None:
