@@ -134,10 +134,11 @@ class ContentPolicy:
         """The category of the lists, and whether it is the negative prompt that leads to it."""
         forms = readings(wanted)
         for name, test in self._rules.tests.items():
-            if any(test(form) for form in forms):
+            if any(map(test, forms)):
                 return name, False
+        pushed = readings(unwanted) if unwanted else []
         for name, pattern in self._pushed.items():
-            if any(pattern.search(form) for form in readings(unwanted)):
+            if any(map(pattern.search, pushed)):
                 return name, True
         return None
 
@@ -167,8 +168,10 @@ class _Test:
     def __call__(self, text: str) -> bool:
         if self._unless is not None:
             text = self._unless.sub(" ", text)
-        together = bool(self._all) and all(pattern.search(text) for pattern in self._all)
-        return together or any(pattern.search(text) for pattern in self._any)
+        for pattern in self._any:
+            if pattern.search(text):
+                return True
+        return bool(self._all) and all(pattern.search(text) for pattern in self._all)
 
 
 def _filled(pattern: str, lists: Mapping[str, Sequence[str]]) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 _LOOKALIKES = str.maketrans("абвгеікмнопрстухзѕјαβεικνορτυχ", "abbreikmhonpctyx3sjabeiknoptux")
 _DIGITS = str.maketrans("@$0134579!|€", "asoieastgiie")
+_INVISIBLE = {
+    code: None for code in range(128) if not (chr(code).isprintable() or chr(code).isspace())
+}
 _WEIGHT = re.compile(r":\s*[\d.]+\s*(?=[)\]])|(?<=\))[\d.]+|<lora:[^>]*>")
 _BRACKETS = re.compile(r"[()\[\]{}\\*~`^|_+]|(?<=\w)-+(?=\W|$)")
 _NOT_WORDS = re.compile(r"[\W_]+")
@@ -20,12 +23,12 @@ def readings(text: str) -> list[str]:
     """
     plain = folded(text)
     bare = _BRACKETS.sub("", _WEIGHT.sub("", plain))
-    forms = [form for written in (plain, bare) for form in _spellings(written)]
+    forms = [form for written in dict.fromkeys((plain, bare)) for form in _spellings(written)]
     return list(dict.fromkeys(forms))
 
 
 def _spellings(text: str) -> Iterator[str]:
-    for spelled in (text, text.translate(_DIGITS)):
+    for spelled in dict.fromkeys((text, text.translate(_DIGITS))):
         words = _NOT_WORDS.sub(" ", spelled).strip()
         yield words
         yield _SPACED.sub(lambda found: found.group().replace(" ", ""), words)
@@ -34,6 +37,8 @@ def _spellings(text: str) -> Iterator[str]:
 
 def folded(text: str) -> str:
     """Lower case, without accents, invisible characters and letters that only look like ours."""
+    if text.isascii():
+        return text.lower().translate(_INVISIBLE)
     wide = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     kept = (c for c in wide if unicodedata.category(c) not in {"Mn", "Cf", "Cc"} or c.isspace())
     return "".join(kept).translate(_LOOKALIKES)
