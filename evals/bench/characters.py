@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -41,19 +42,27 @@ def unit(rows: Directions) -> Directions:
     return rows
 
 
-def embeddings(count: int, dimension: int, seed: int = 0) -> Directions:
-    """Clustered directions."""
+def embeddings(rows: Directions, seed: int = 0) -> None:
+    """Fill them with clustered directions."""
+    count, dimension = rows.shape
     chance = np.random.default_rng(seed)
     spectrum = np.arange(1, dimension + 1, dtype=np.float32) ** -DECAY
     centres = chance.standard_normal((-(-count // FAMILY), dimension), np.float32) * spectrum
-    rows = np.empty((count, dimension), np.float32)
     for first in track(range(0, count, CHUNK), description="vectors"):
         part = rows[first : first + CHUNK]
         chance.standard_normal(dtype=np.float32, out=part)
         part *= SPREAD * spectrum
         part += centres[chance.integers(len(centres), size=len(part))]
         unit(part)
-    return rows
+
+
+def flat_index(count: int, dimension: int) -> tuple[Any, Directions]:
+    """The peer, and its own vectors: a million of them are 3 GB, which are held once."""
+    flat = faiss.IndexFlatIP(dimension)
+    flat.codes.resize(count * dimension * np.dtype(np.float32).itemsize)
+    flat.ntotal = count
+    held = faiss.rev_swig_ptr(flat.get_xb(), count * dimension)
+    return flat, held.reshape(count, dimension)
 
 
 def questions(rows: Directions, count: int, seed: int = 1) -> Directions:
@@ -102,13 +111,12 @@ def seconds(act: Callable[[], object]) -> float:
 def measure(count: int, dimension: int, asked: int, rounds: int, folder: Path) -> list[Figure]:
     """Recall over all questions; speed in rounds of one question each, in turns."""
     faiss.omp_set_num_threads(1)
-    rows = embeddings(count, dimension)
+    flat, rows = flat_index(count, dimension)
+    embeddings(rows)
     exact = lookup(stored(rows, folder / "characters.db"), dimension)
     ask = questions(rows, asked)
     index = Neighbours(dimension, expected=count)
     built = seconds(lambda: fill(index, rows))
-    flat = faiss.IndexFlatIP(dimension)
-    flat.add(rows)
     truth = np.concatenate([flat.search(part, 10)[1] for part in np.array_split(ask, 4)])
     found = [[name for name, _ in index.search(one, 10, exact)] for one in ask]
     pairs = zip(found, truth.tolist(), strict=True)

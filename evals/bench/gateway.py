@@ -3,10 +3,10 @@
 Both read the same request into the same model, write the same picture of 128 x 128 (which costs
 nothing to draw) with the same encoder in a thread, and answer with the same JSON. The gateway also
 knows its caller, limits, judges the words by the policy that comes along, counts, meters, keeps a
-line of pictures and writes a bill of each request to SQLite; each request has other words. Rounds
-alternate, one caller waits for each answer. CPU is the servers' own, of all threads, and that of
-what is written up to half a second later counts. Without more being said both are silent and sign
-nothing.
+line of pictures and writes a bill of each request to SQLite; each request has other words. One
+caller asks both in turns and waits for each answer. CPU is the servers' own, of all threads, and
+that of what is written up to half a second later counts. Without more being said both are silent
+and sign nothing.
 
 Encoders work on a picture of 1024 x 1024. The first event of a job is timed from the first step in
 a worker of its own, over SQLite, to its arrival at a listener (server-sent events); the engine
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +51,12 @@ class Server:
         # The clock of another process, as clock_getcpuclockid(3) numbers it.
         return time.clock_gettime(~self.process.pid << 3 | 2)
 
-    def round(self, requests: int) -> tuple[float, float]:
-        """The median time of a request, and CPU of one, in ms."""
-        times, before = [], self.cpu()
-        for number in range(requests):
-            body = asked(number)
-            began = time.perf_counter()
-            self.client.post("/v1/images/generations", json=body).raise_for_status()
-            times.append(time.perf_counter() - began)
-        time.sleep(SETTLE)
-        return 1000 * float(np.median(times)), 1000 * (self.cpu() - before) / requests
+    def ask(self, number: int) -> float:
+        """Seconds until a request was answered."""
+        body = asked(number)
+        began = time.perf_counter()
+        self.client.post("/v1/images/generations", json=body).raise_for_status()
+        return time.perf_counter() - began
 
 
 def asked(number: int) -> dict[str, object]:
@@ -123,17 +119,25 @@ def overhead(rounds: int, requests: int) -> list[Figure]:
 
 
 def compared(rounds: int, requests: int, **told: str) -> tuple[list[float], list[float]]:
-    """Added ms and the ratio of CPU, over alternating rounds."""
+    """Added ms and the ratio of CPU, of each round."""
     added, ratios = [], []
     with running("gateway", **told) as gateway, running("bare", **told) as bare:
-        for server in (gateway, bare):
-            server.round(requests)
+        asked_in_turns((gateway, bare), requests)
         for _ in range(rounds):
-            ours, ours_cpu = gateway.round(requests)
-            theirs, theirs_cpu = bare.round(requests)
-            added.append(ours - theirs)
-            ratios.append(ours_cpu / theirs_cpu)
+            ours, theirs = asked_in_turns((gateway, bare), requests)
+            added.append(ours[0] - theirs[0])
+            ratios.append(ours[1] / theirs[1])
     return added, ratios
+
+
+def asked_in_turns(servers: Sequence[Server], requests: int) -> list[tuple[float, float]]:
+    """The median time of a request, and CPU of one, in ms, of each server."""
+    before = [server.cpu() for server in servers]
+    times = [[server.ask(number) for server in servers] for number in range(requests)]
+    time.sleep(SETTLE)
+    spent = [server.cpu() - start for server, start in zip(servers, before, strict=True)]
+    medians = np.median(times, axis=0).tolist()
+    return [(1000 * one, 1000 * cpu / requests) for one, cpu in zip(medians, spent, strict=True)]
 
 
 def encoding(rounds: int) -> list[Figure]:

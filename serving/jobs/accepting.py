@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from dbos import DBOSClient, EnqueueOptions
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, inspect, select
 
 from luciole.domain.job import Job, JobState
 from serving.jobs import events, records
@@ -15,6 +15,8 @@ from serving.jobs.work import Idempotency, NewJob
 from serving.storage.columns import new_id, now
 from serving.storage.tables import IdempotencyRow, JobRow
 from serving.storage.writing import insert_if_new
+
+_INSERT = insert(JobRow).returning(*inspect(JobRow).columns)
 
 
 @dataclass(frozen=True)
@@ -41,28 +43,30 @@ def accept(
         response=idempotency.response,
     ):
         return _before(connection, new.tenant, idempotency)
-    moment = now()
-    connection.execute(
-        insert(JobRow).values(
-            id=job,
-            tenant=new.tenant,
-            user=new.user,
-            project=new.project,
-            subject=new.subject,
-            kind=new.kind,
-            params=new.params,
-            state=JobState.QUEUED,
-            total=new.total,
-            cost=new.cost,
-            created_at=moment,
-            deadline_at=moment + timedelta(seconds=new.seconds),
-        )
-    )
+    row = connection.execute(_INSERT, _values(new, job)).one()
     client.enqueue_in_transaction(connection, _place(new, job), job)
     state = {"state": JobState.QUEUED, "total": new.total}
     events.append(connection, job, new.tenant, events.STATE, state)
     response = {} if idempotency is None else idempotency.response
-    return Accepted(records.find(connection, new.tenant, job), again=False, response=response)
+    return Accepted(records.job_of(row), again=False, response=response)
+
+
+def _values(new: NewJob, job: str) -> dict[str, Any]:
+    moment = now()
+    return {
+        "id": job,
+        "tenant": new.tenant,
+        "user": new.user,
+        "project": new.project,
+        "subject": new.subject,
+        "kind": new.kind,
+        "params": new.params,
+        "state": JobState.QUEUED,
+        "total": new.total,
+        "cost": new.cost,
+        "created_at": moment,
+        "deadline_at": moment + timedelta(seconds=new.seconds),
+    }
 
 
 def _place(new: NewJob, job: str) -> EnqueueOptions:

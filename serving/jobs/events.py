@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text
+from sqlalchemy import CTE, Connection, delete, func, insert, literal, or_, select
 
 from luciole.domain.job import JobEvent
+from serving.storage.columns import now
 from serving.storage.tables import JobEventRow, JobRow
 
 STATE, PROGRESS, FRAME = "job.state", "job.progress", "job.frame"
@@ -21,13 +22,25 @@ def append(
     Postgres numbers rows before they are committed, so that a reader could see event 8 and miss
     event 7; a lock for the tenant until the commit makes the numbers follow the commits.
     """
-    if connection.dialect.name == "postgresql":
-        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 0))")
-        connection.execute(lock, {"tenant": tenant})
-        connection.execute(select(func.pg_notify(CHANNEL, tenant)))
     said = data if job is None else {"job_id": job, **data}
-    values = {"job": job, "tenant": tenant, "type": kind, "data": said}
-    connection.execute(insert(JobEventRow).values(**values))
+    values = {"job": job, "tenant": tenant, "type": kind, "data": said, "created_at": now()}
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(JobEventRow).values(**values))
+        return
+    columns = [getattr(JobEventRow, name) for name in values]
+    given = [
+        literal(value, column.type) for value, column in zip(values.values(), columns, strict=True)
+    ]
+    connection.execute(
+        insert(JobEventRow).from_select(columns, select(*given).select_from(_told(tenant)))
+    )
+
+
+def _told(tenant: str) -> CTE:
+    """A row that is there once it is the tenant's turn; listeners hear of it after the commit."""
+    turn = func.pg_advisory_xact_lock(func.hashtextextended(tenant, 0))
+    told = select(turn, func.pg_notify(CHANNEL, tenant)).cte("told")
+    return told.prefix_with("MATERIALIZED")
 
 
 def forget_progress(connection: Connection, job: str) -> None:

@@ -47,7 +47,11 @@ class Objects:
         self._folder = Path(str(store.prefix)) if isinstance(store, LocalStore) else None
 
     def put(self, content: bytes, extension: str, mime: str) -> str:
-        """Keep a file and return its hash; StorageFull, StorageUnavailable. Twice is once."""
+        """Keep a file and return its hash; StorageFull, StorageUnavailable. Twice is once.
+
+        What is there already is written over, with the same bytes: it becomes young by that, so
+        that no sweep of old orphans takes it before a row refers to it.
+        """
         sha256 = hashlib.sha256(content).hexdigest()
         path = path_of(sha256, extension)
         try:

@@ -18,5 +18,5 @@ class RenderPlan(Wish):
 
 def plans(request: GenerationRequest) -> list[RenderPlan]:
     """One plan a picture; the seeds count up from the request's."""
-    shared = {name: value for name, value in request if name not in {"seed", "count"}}
+    shared = {name: value for name, value in vars(request).items() if name not in {"seed", "count"}}
     return [RenderPlan(**shared, seed=(request.seed + i) % 2**63) for i in range(request.count)]

@@ -19,13 +19,13 @@ from sqlalchemy import Engine, insert, select
 from evals.bench.postgres import Postgres, programs, serving
 from luciole.domain import RenderPlan, SolverName
 from luciole.domain.job import Job, JobEvent
-from serving.jobs import durable
+from serving.jobs import durable, records
 from serving.jobs.accepting import Accepted
 from serving.jobs.feed import feeding
 from serving.jobs.ledger import Jobs, SqlJobs
 from serving.jobs.work import Idempotency, NewJob, render
 from serving.storage.columns import new_id
-from serving.storage.database import open_database, open_database_async
+from serving.storage.database import READING, open_database, open_database_async
 from serving.storage.migrate import migrate
 from serving.storage.tables import TenantRow
 from tests.serving.jobs.zygote import Forked, Zygote
@@ -111,7 +111,8 @@ class Site:
         return self.accept(render(tenant, plans, **more)).job.id
 
     def job(self, job: str, tenant: str = "ada") -> Job:
-        return self.run(lambda jobs: jobs.get(tenant, job))
+        with self.database.connect() as connection:
+            return records.find(connection.execution_options(**READING), tenant, job)
 
     def events(self, job: str, tenant: str = "ada") -> list[JobEvent]:
         return self.run(lambda jobs: jobs.events(tenant, job=job))
