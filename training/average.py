@@ -22,8 +22,7 @@ class WeightAverage(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The module is on its device by now."""
         self.ema = Ema(pl_module, self.decay)
-        if self._resumed is not None:
-            self.ema.load_state_dict(self._resumed)
+        self._go_on()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -54,5 +53,11 @@ class WeightAverage(pl.Callback):
         return self.ema.state_dict() if self.ema else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Kept until the module is there."""
+        """Kept until the module is there; where weights are shared out, it is there already."""
         self._resumed = state_dict or None
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.ema is not None and self._resumed is not None:
+            self.ema.load_state_dict(self._resumed)
+            self._resumed = None

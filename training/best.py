@@ -7,6 +7,8 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 
+from luciole.diffusion.ema import trainable
+from luciole.diffusion.sharded import put, whole
 from training.average import WeightAverage
 from training.checkpoint import write_whole
 
@@ -39,15 +41,16 @@ class Best(pl.Callback):
         )
         if better:
             self.step, self.value = trainer.global_step, self._last
+        if better:
+            self._keep(trainer, pl_module)
         if trainer.is_global_zero:
-            if better:
-                self._keep(trainer, pl_module)
             self._say()
 
     def _keep(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         average = next(each for each in _callbacks(trainer) if isinstance(each, WeightAverage))
         with average.applied():
-            weights = {n: p.detach() for n, p in pl_module.named_parameters() if p.requires_grad}
+            weights = {name: whole(p.detach()) for name, p in trainable(pl_module).items()}
+        if trainer.is_global_zero:
             weights |= dict(pl_module.named_buffers())
             write_whole({"step": self.step, "value": self.value, "weights": weights}, self.file)
 
@@ -86,7 +89,7 @@ class Best(pl.Callback):
         self.step, self.value = kept["step"], kept["value"]
         places = {**dict(task.named_parameters()), **dict(task.named_buffers())}
         for name, weight in kept["weights"].items():
-            places[name].copy_(weight)
+            put(places[name], weight)
 
     def state_dict(self) -> dict[str, Any]:
         """Into the checkpoint."""

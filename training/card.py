@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,35 @@ from training.average import WeightAverage
 from training.best import Best
 from training.pace import Pace
 from training.run_log import RunLog
+from training.sharding import gathered
 
 log = logging.getLogger("training")
 
 
 def leave(config: DictConfig, trainer: pl.Trainer, folder: Path) -> None:
-    """Weights, card and configuration; says in one line where they are and how to use them."""
+    """Weights, card and configuration; says in one line where they are and how to use them.
+
+    All processes call it, the first one writes.
+    """
     task: Any = trainer.lightning_module
-    base = _base_hash(config)
-    best = _one(trainer, Best)
-    if config.write == "best":
-        best.put_into(task)
-        task.write(folder)
-    else:
-        with _one(trainer, WeightAverage).applied():
+    base = _base_hash(config) if trainer.is_global_zero else None
+    with _kept(config, trainer), gathered(task):
+        if trainer.is_global_zero:
             task.write(folder)
+            _beside(config, trainer, folder, base)
+
+
+def _kept(config: DictConfig, trainer: pl.Trainer) -> AbstractContextManager[None]:
+    """The weights that are to be written: the best ones, or the average of the last."""
+    if config.write == "best":
+        _one(trainer, Best).put_into(trainer.lightning_module)
+        return nullcontext()
+    average: WeightAverage = _one(trainer, WeightAverage)
+    return average.applied()
+
+
+def _beside(config: DictConfig, trainer: pl.Trainer, folder: Path, base: str | None) -> None:
+    task: Any = trainer.lightning_module
     place = task.written(folder)
     place.mkdir(parents=True, exist_ok=True)
     facts = _facts(config, trainer, base)

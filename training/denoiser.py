@@ -29,13 +29,13 @@ class DenoiserTask(DiffusionTask):
         super().__init__(denoiser.train(), conditions, **training)
         self.rate, self.text_rate = rate, text_rate
         if text_rate:
-            self.conditions.train().requires_grad_(True)
+            self.conditions.learn()
 
     def groups(self) -> list[dict[str, Any]]:
         """The pre-trained text encoders move more slowly than the new denoiser."""
         groups: list[dict[str, Any]] = [{"params": list(self.denoiser.parameters())}]
         if self.text_rate:
-            words = list(self.conditions.parameters())
+            words = [weight for weight in self.conditions.parameters() if weight.requires_grad]
             groups.append({"params": words, "lr": self.text_rate * self.rate})
         return groups
 

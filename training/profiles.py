@@ -30,10 +30,7 @@ class WeightProfiles(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The module is on its device by now; raise ValueError where a resumed run had others."""
         self._averages = [PowerAverage(pl_module, sigma_rel) for sigma_rel in self.sigma_rels]
-        if self._resumed and set(self._resumed) != {str(s) for s in self.sigma_rels}:
-            raise ValueError(f"profiles.sigma_rels: the run began with {sorted(self._resumed)}")
-        for average in self._averages if self._resumed else ():
-            average.load_state_dict(self._resumed[str(average.sigma_rel)])
+        self._go_on()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -46,12 +43,13 @@ class WeightProfiles(pl.Callback):
                     self._write(trainer, average)
 
     def _write(self, trainer: pl.Trainer, average: PowerAverage) -> None:
+        averages = average.whole()
         if not trainer.is_global_zero:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / snapshot(Profile(average.sigma_rel, average.steps))
         part = file.with_suffix(".part")
-        save_file({n: a.to(torch.float16) for n, a in average.averages.items()}, part)
+        save_file({n: a.to(torch.float16) for n, a in averages.items()}, part)
         part.replace(file)
 
     def state_dict(self) -> dict[str, Any]:
@@ -59,8 +57,15 @@ class WeightProfiles(pl.Callback):
         return {str(average.sigma_rel): average.state_dict() for average in self._averages}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Kept until the module is there."""
+        """Kept until the module is there; where weights are shared out, it is there already."""
         self._resumed = state_dict
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._resumed and set(self._resumed) != {str(s) for s in self.sigma_rels}:
+            raise ValueError(f"profiles.sigma_rels: the run began with {sorted(self._resumed)}")
+        for average in self._averages if self._resumed else ():
+            average.load_state_dict(self._resumed[str(average.sigma_rel)])
 
 
 def snapshot(profile: Profile) -> str:

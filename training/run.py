@@ -63,10 +63,9 @@ def train(config: DictConfig) -> Path:
             OmegaConf.save(config, run / "config.yaml")
         trainer.fit(task, built["data"], ckpt_path=resumed, weights_only=False)
         trainer.save_checkpoint(run / "last.ckpt")
-        if trainer.is_global_zero:
-            leave(config, trainer, folder)
-            if trainer.global_step >= trainer.max_steps:
-                (run / FINISHED).touch()
+        leave(config, trainer, folder)
+        if trainer.is_global_zero and trainer.global_step >= trainer.max_steps:
+            (run / FINISHED).touch()
         trainer.strategy.barrier()
     return folder
 

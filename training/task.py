@@ -9,9 +9,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from luciole.diffusion.sharded import whole
+from training.sharding import shard
 
 
 class Diverged(ArithmeticError):
@@ -28,6 +30,13 @@ class Task(pl.LightningModule):
     ) -> None:
         super().__init__()
         self._optimizer, self._learning_rate = optimizer, learning_rate
+        self._shared_out = False
+
+    def configure_model(self) -> None:
+        """With `trainer=fsdp`, share out what learns, once."""
+        if self.device_mesh is not None and not self._shared_out:
+            shard(self, self.device_mesh["data_parallel"])
+            self._shared_out = True
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Only what trains; the learning rate moves every step."""
@@ -52,11 +61,7 @@ class Task(pl.LightningModule):
         """
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         limit = gradient_clip_val or float("inf")
-        whole = self.trainer.strategy.model
-        if isinstance(whole, FullyShardedDataParallel):
-            norm = whole.clip_grad_norm_(limit)
-        else:
-            norm = nn.utils.clip_grad_norm_(weights, limit, foreach=True)
+        norm = whole(nn.utils.clip_grad_norm_(weights, limit, foreach=True))
         if not torch.isfinite(norm):
             raise Diverged(
                 f"step {self.global_step}: the gradient's norm is {float(norm)}; go on from the "

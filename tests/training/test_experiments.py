@@ -93,6 +93,14 @@ STYLE = [
     "task.sample_steps=1",
     "model.path=${out}/models/pocket",
 ]
+CHARACTER = [
+    *few("latents.pictures"),
+    "data.held_out.latents.pictures.shard=8",
+    "task.prompts=[a girl]",
+    "task.sample_steps=1",
+    "model.path=${out}/models/pocket",
+]
+CHARACTERS = ("mika", "taro")
 STYLES = ("ink", "watercolour", "pixel", "neon_night", "pastel", "poster")
 TINY = {
     "pocket_autoencoder": [*few("pictures"), "data.train.whole_from=1", *MODEL],
@@ -113,6 +121,7 @@ TINY = {
     "pocket_control_pose": CONTROL,
     "pocket_control_depth": CONTROL,
     **{f"pocket_style_{style}": STYLE for style in STYLES},
+    **{f"pocket_character_{name}": CHARACTER for name in CHARACTERS},
 }
 """By experiment, in the order in which they build on each other."""
 FOR_GPUS = {
@@ -193,6 +202,7 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_control_pose": folder,
         "pocket_control_depth": folder,
         **{f"pocket_style_{style}": folder for style in STYLES},
+        **{f"pocket_character_{name}": folder for name in CHARACTERS},
     }[experiment]
     assert list(expected.glob("*.safetensors"))
     if "samples" in configuration(experiment).callbacks:

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim import AdamW
 
 from tests.training.launch import finish
-from tests.training.test_experiments import configuration, tiny
 from tests.training.test_experiments import pytestmark as pytestmark
+from tests.training.test_experiments import tiny
 from training.__main__ import CONF, FINISHED, train
 from training.classifier import ClassifierTask
 from training.optimizer import adamw_8bit
@@ -24,16 +23,11 @@ from training.run_log import RunLog
 from training.task import Diverged
 
 
-@pytest.mark.parametrize(("name", "kind"), [("ddp", DDPStrategy), ("fsdp", FSDPStrategy)])
-def test_strategies_are_built_from_their_configuration(name: str, kind: type) -> None:
-    """FSDP is built alone: Lightning refuses to train with it where there is no GPU."""
-    strategy = instantiate(configuration("pocket_base", f"trainer={name}").trainer.strategy)
-    assert isinstance(strategy, kind)
-
-
-def test_two_processes_learn_as_one_with_twice_the_batch(tmp_path: Path, tiny_folder: Path) -> None:
+def test_processes_that_copy_or_share_weights_learn_as_one_with_twice_the_batch(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
     shared = [
-        "trainer.max_steps=5",
+        "task.learning_rate.steps=5",
         "trainer.log_every_n_steps=1",
         "~callbacks.samples",
         "~callbacks.bar",
@@ -41,18 +35,26 @@ def test_two_processes_learn_as_one_with_twice_the_batch(tmp_path: Path, tiny_fo
         "model.denoiser.text_width=64",
         "task.learning_rate.warmup=1",
     ]
-    curves = []
-    for name, ranks, more in (
-        ("one", 1, ["data.batch_size=4"]),
-        ("two", 2, ["data.batch_size=2", "trainer=ddp", "trainer.accelerator=cpu"]),
+    two = ["data.batch_size=2", "trainer.accelerator=cpu"]
+    curves, written = [], []
+    for name, ranks, ends, more in (
+        ("one", 1, [5], ["data.batch_size=4"]),
+        ("ddp", 2, [5], ["trainer=ddp", *two]),
+        ("fsdp", 2, [3, 5], ["trainer=fsdp", *two]),
     ):
         shutil.copytree(tiny_folder, tmp_path / name)
         words = [f"run={tmp_path}/runs/{name}", f"models={tmp_path}/{name}", *more]
-        finish(tiny("pocket_base", tmp_path, *shared, *words), ranks)
+        for end in ends:
+            finish(
+                tiny("pocket_base", tmp_path, *shared, *words, f"trainer.max_steps={end}"), ranks
+            )
         rows = [row for row in RunLog(f"{tmp_path}/runs/{name}").read() if "train/loss" in row]
         curves.append([float(row["train/loss"]) for row in rows])
+        written.append(load_file(tmp_path / name / "unet/diffusion_pytorch_model.safetensors"))
     assert len(curves[0]) == 5
-    assert curves[1] == pytest.approx(curves[0], abs=1e-5)
+    for curve, weights in zip(curves[1:], written[1:], strict=True):
+        assert curve == pytest.approx(curves[0], abs=1e-5)
+        torch.testing.assert_close(weights, written[0], rtol=0, atol=1e-5)
 
 
 def test_the_optimizer_is_a_choice(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_moments_of_a_byte_learn_as_those_of_four_bytes_do() -> None:
     for layer, optimizer in zip(layers, (small, AdamW(layers[1].parameters(), 1e-3)), strict=True):
         for _ in range(20):
             optimizer.zero_grad()
-            torch.nn.functional.mse_loss(layer(x), y).backward()
+            torch.autograd.backward(torch.nn.functional.mse_loss(layer(x), y))
             optimizer.step()
     assert {small.state[layers[0].weight][name].dtype for name in ("state1", "state2")} == {
         torch.uint8

@@ -137,7 +137,7 @@ def plain_losses(
         said = pipeline.unet(noisy, timesteps, states, added_cond_kwargs=told_more).sample
         kept = noises.alphas_cumprod[timesteps]
         snr = kept / (1 - kept)
-        error = (said - noises.get_velocity(latents, noise, timesteps)) ** 2
+        error = (said - noises.get_velocity(latents, noise, timesteps)) ** 2 * batch.get("mask", 1)
         each = error.mean(dim=(1, 2, 3)) * snr.clamp(1, 5) / (snr + 1)
         loss = (each * batch.get("weight", torch.ones(len(latents)))).mean()
         optimizer.zero_grad()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import Float, Float16
 from numpy.typing import NDArray
 from rich.progress import track
@@ -18,7 +19,10 @@ from luciole.data.stream import Batch, Chances
 
 
 class Latents:
-    """Mean and standard deviation of each picture's posterior, memory-mapped, fp16."""
+    """Mean and standard deviation of each picture's posterior, memory-mapped, fp16.
+
+    One process encodes what is missing, others wait for it.
+    """
 
     def __init__(self, pictures: Pictures, autoencoder: Any, folder: str) -> None:
         self.pictures = pictures
@@ -26,9 +30,10 @@ class Latents:
         place = Path(folder) / encoder_hash(autoencoder)
         place.mkdir(parents=True, exist_ok=True)
         files = [(shard, place / f"{content_hash(shard)}.npy") for shard in pictures.files]
-        missing = [pair for pair in files if not pair[1].exists()]
-        for shard, target in track(missing, "encoding pictures", disable=not missing):
-            _write(target, encode(np.load(shard, mmap_mode="r"), autoencoder))
+        with FileLock(place / "lock"):
+            missing = [pair for pair in files if not pair[1].exists()]
+            for shard, target in track(missing, "encoding pictures", disable=not missing):
+                _write(target, encode(np.load(shard, mmap_mode="r"), autoencoder))
         self._shards = [np.load(target, mmap_mode="r") for _, target in files]
 
     def __len__(self) -> int:

@@ -64,6 +64,14 @@ class Shard:
         """Whether all files are there."""
         return self.images.exists() and self.words.exists() and self.people.exists()
 
+    def scene(self, seed: int) -> storyworld.Scene:
+        """What is drawn for a seed."""
+        return storyworld.sample_scene(seed, self.split)
+
+    def wordings(self, scene: storyworld.Scene, seed: int) -> list[str]:
+        """How the picture of a seed is described."""
+        return list(storyworld.captions(scene, seed))
+
     def draw(self) -> None:
         """Write the files under temporary names, then rename: the pictures' file comes last."""
         seeds = range(self.index * self.count, (self.index + 1) * self.count)
@@ -71,10 +79,10 @@ class Shard:
         people = np.empty((self.count, self.size // CELL, self.size // CELL), np.uint8)
         lines = []
         for row, seed in enumerate(seeds):
-            scene = storyworld.sample_scene(seed, self.split)
+            scene = self.scene(seed)
             picture = storyworld.render(scene, self.size, self.size)
             images[row], people[row] = picture.image, _covered(picture)
-            lines.append(json.dumps(_words(scene, seed)))
+            lines.append(json.dumps(_words(scene, seed, self.wordings(scene, seed))))
         mark = f".{os.getpid()}.tmp"
         words = self.words.with_suffix(mark)
         words.write_text("\n".join(lines) + "\n")
@@ -96,10 +104,10 @@ def _covered(picture: storyworld.Picture) -> NDArray[np.uint8]:
     return cells
 
 
-def _words(scene: storyworld.Scene, seed: int) -> dict[str, Any]:
+def _words(scene: storyworld.Scene, seed: int, wordings: list[str]) -> dict[str, Any]:
     return {
         "seed": seed,
-        "captions": list(storyworld.captions(scene, seed)),
+        "captions": wordings,
         "labels": scene.labels(),
         "readable": sorted(scene.readable()),
     }
@@ -157,14 +165,14 @@ class Pictures:
         shard: int = 512,
     ) -> Self:
         """Draw what is not yet under `folder`; shards of a smaller `count` are kept."""
-        place = _place(folder, split, size, shard)
+        place = place_of(folder, split, size, shard)
         shards = [Shard(place, i, shard, split, size) for i in range(-(-count // shard))]
-        return cls(_drawn(shards, workers), count)
+        return cls(on_disk(shards, workers), count)
 
     @classmethod
     def drawn(cls, count: int, folder: str, split: Split, size: int, shard: int) -> tuple[int, int]:
         """How many shards are on disk already, and how many `draw` would want; draws nothing."""
-        place, wanted = _place(folder, split, size, shard), -(-count // shard)
+        place, wanted = place_of(folder, split, size, shard), -(-count // shard)
         there = sum(Shard(place, i, shard, split, size).drawn for i in range(wanted))
         return there, wanted
 
@@ -177,19 +185,20 @@ class Pictures:
         For whoever must not learn which combinations are held out, as a judge must not.
         """
         half, skipped = -(-count // (2 * shard)), -(-first_held_out // shard)
-        train, held_out = (_place(folder, split, size, shard) for split in ("train", "held_out"))
+        train, held_out = (place_of(folder, split, size, shard) for split in ("train", "held_out"))
         shards = [Shard(train, i, shard, "train", size) for i in range(half)]
         shards += [Shard(held_out, skipped + i, shard, "held_out", size) for i in range(half)]
-        return cls(_drawn(shards, workers), 2 * half * shard)
+        return cls(on_disk(shards, workers), 2 * half * shard)
 
 
-def _place(folder: str, split: str, size: int, shard: int) -> Path:
+def place_of(folder: str, split: str, size: int, shard: int) -> Path:
+    """The folder of a version of the world; ValueError for a size that no latent fits."""
     if size % CELL:
         raise ValueError(f"size: {size} pixels are not a multiple of {CELL}")
     return Path(folder) / f"{world_version()}-{split}-{size}-{shard}"
 
 
-def _drawn(shards: Sequence[Shard], workers: int) -> Sequence[Shard]:
+def on_disk(shards: Sequence[Shard], workers: int) -> Sequence[Shard]:
     """The same shards, all of them on disk."""
     missing = [shard for shard in shards if not shard.drawn]
     for shard in missing:

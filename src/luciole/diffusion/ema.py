@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from luciole.diffusion.sharded import put, whole
+
 
 class SlowCopy(nn.Module):
     """`copy ← d·copy + (1 − d)·weight` of a module's trainable weights, and what it says with them.
@@ -79,8 +81,9 @@ class Ema:
             self.averages[name].copy_(held)
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """All that `load_state_dict` needs to go on."""
-        return {"steps": self.steps, **{f"average.{n}": a for n, a in self.averages.items()}}
+        """All that `load_state_dict` needs; every process asks where weights are sharded."""
+        averages = {f"average.{name}": whole(each) for name, each in self.averages.items()}
+        return {"steps": self.steps, **averages}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         """Raise KeyError naming a missing average, ValueError for one that nothing follows."""
@@ -89,4 +92,4 @@ class Ema:
             raise ValueError(f"averages of unknown weights: {sorted(extra)}")
         self.steps = int(state["steps"])
         for name, average in self.averages.items():
-            average.copy_(torch.as_tensor(state[f"average.{name}"]))
+            put(average, torch.as_tensor(state[f"average.{name}"]))

@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from luciole.diffusion.ema import trainable
+from luciole.diffusion.sharded import put, whole
 
 LONGEST = sqrt(1 / 12)
 """The length of an average that weighs the whole past evenly: the exponent is 0."""
@@ -86,8 +87,12 @@ class PowerAverage:
         torch._foreach_lerp_(averages, list(self._weights.values()), 1 - kept)
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """All that `load_state_dict` needs to go on."""
-        return {"steps": self.steps, **self.averages}
+        """All that `load_state_dict` needs; every process asks where weights are sharded."""
+        return {"steps": self.steps, **self.whole()}
+
+    def whole(self) -> dict[str, Tensor]:
+        """The averages by the weights' names."""
+        return {name: whole(average) for name, average in self.averages.items()}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         """Raise ValueError naming averages that are missing or that nothing follows."""
@@ -96,4 +101,4 @@ class PowerAverage:
             raise ValueError(f"averages that do not fit: {sorted(wrong)}")
         self.steps = int(state["steps"])
         for name, average in self.averages.items():
-            average.copy_(torch.as_tensor(state[name]))
+            put(average, torch.as_tensor(state[name]))

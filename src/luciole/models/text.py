@@ -54,6 +54,13 @@ class TextConditions(nn.Module):
         self.tokenizers = (tokenizer, tokenizer_2)
         self.text_encoder, self.text_encoder_2 = text_encoder, text_encoder_2
 
+    def learn(self) -> None:
+        """Let all weights train that are read: the first encoder's last layer is not."""
+        self.train().requires_grad_(True)
+        first: Any = self.text_encoder
+        for unread in (first.encoder.layers[-1], first.final_layer_norm):
+            unread.requires_grad_(False)
+
     def ids(self, captions: Sequence[str]) -> tuple[Int64[Tensor, "n t"], Int64[Tensor, "n t"]]:
         """One window a caption; what does not fit is left out."""
         first, second = (
