@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CTE, Connection, delete, func, insert, literal, or_, select
+from sqlalchemy import Connection, Insert, String, bindparam, delete, func, insert, or_, select
 
 from luciole.domain.job import JobEvent
 from serving.storage.columns import now
@@ -24,23 +24,22 @@ def append(
     """
     said = data if job is None else {"job_id": job, **data}
     values = {"job": job, "tenant": tenant, "type": kind, "data": said, "created_at": now()}
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert(JobEventRow).values(**values))
-        return
-    columns = [getattr(JobEventRow, name) for name in values]
-    given = [
-        literal(value, column.type) for value, column in zip(values.values(), columns, strict=True)
-    ]
-    connection.execute(
-        insert(JobEventRow).from_select(columns, select(*given).select_from(_told(tenant)))
-    )
+    in_turn = connection.dialect.name == "postgresql"
+    connection.execute(_IN_TURN if in_turn else _INSERT, values)
 
 
-def _told(tenant: str) -> CTE:
-    """A row that is there once it is the tenant's turn; listeners hear of it after the commit."""
+def _insert_in_turn() -> Insert:
+    """Inserts when it is the tenant's turn; listeners hear of it after the commit."""
+    tenant = bindparam("tenant", type_=String)
     turn = func.pg_advisory_xact_lock(func.hashtextextended(tenant, 0))
-    told = select(turn, func.pg_notify(CHANNEL, tenant)).cte("told")
-    return told.prefix_with("MATERIALIZED")
+    told = select(turn, func.pg_notify(CHANNEL, tenant)).cte("told").prefix_with("MATERIALIZED")
+    names = ("job", "tenant", "type", "data", "created_at")
+    columns = [getattr(JobEventRow, name) for name in names]
+    given = [bindparam(column.key, type_=column.type) for column in columns]
+    return insert(JobEventRow).from_select(columns, select(*given).select_from(told))
+
+
+_INSERT, _IN_TURN = insert(JobEventRow), _insert_in_turn()
 
 
 def forget_progress(connection: Connection, job: str) -> None:

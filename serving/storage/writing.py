@@ -21,10 +21,9 @@ _FULL = "no room on the disk; nothing was kept"
 def insert_if_new(connection: Connection, row: type[Row], **values: Any) -> bool:
     """Whether it was inserted; a row of the same key stays as it is."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(row).values(**values).on_conflict_do_nothing()
     # Drivers do not agree on what the count of inserted rows is.
-    inserted = statement.returning(*inspect(row).primary_key)
-    return connection.execute(inserted).one_or_none() is not None
+    inserted = make(row).on_conflict_do_nothing().returning(*inspect(row).primary_key)
+    return connection.execute(inserted, values).one_or_none() is not None
 
 
 def insert_or_replace(connection: Connection, row: type[Row], **values: Any) -> None:

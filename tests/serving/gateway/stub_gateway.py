@@ -5,6 +5,7 @@ often as one likes. The bare one reads the same JSON into the same model, encode
 with the same encoder in a thread, writes the same JSON from the same models, and does nothing else.
 LUCIOLE_CREDENTIALS=true lets both sign their pictures. With LUCIOLE_LOG_LEVEL=INFO both say a line
 for each request: ours, and uvicorn's. The address is the first line of stdout.
+`keys STATE TENANT...` prints a new key for each tenant.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ from luciole.engines.batcher import StepBatcher
 from luciole.pictures import Pictures
 from serving.bootstrap import configure_logging, prepare_state
 from serving.gateway.app import create_app
+from serving.gateway.auth.directory import Directory
+from serving.gateway.auth.principal import EVERYTHING
 from serving.gateway.drawing import Drawing, InProcess, Look, Pixels, Progress
 from serving.gateway.encoding import Encoder, PictureFormat, encoder
 from serving.gateway.images.answers import ImageDatum, ImagesResponse
@@ -39,6 +42,7 @@ from serving.gateway.images.form import ImagesRequest
 from serving.orchestration.policy import SHIPPED, ContentPolicy, PolicyRules
 from serving.run import Server, address_of, listening, server
 from serving.settings import Settings
+from serving.storage.database import open_database_async
 
 SIZES = Sizes(default=128, min=64, max=2048, stride=32, max_batch=8)
 MANIFEST = Manifest.model_construct(
@@ -123,12 +127,26 @@ def cpu(act: Callable[[], object]) -> float:
     return time.thread_time() - before
 
 
-def main(kind: str, state: str) -> None:
+async def issued(settings: Settings, tenants: Sequence[str]) -> list[str]:
+    """A key for each of these tenants, who are made where they are not there yet."""
+    database = open_database_async(settings.database)
+    directory = Directory(database)
+    for tenant in tenants:
+        await directory.ensure_tenant(tenant, tenant)
+    made = [await directory.issue(tenant, "bench", EVERYTHING) for tenant in tenants]
+    await database.dispose()
+    return [one.secret for one in made]
+
+
+def main(kind: str, state: str, *tenants: str) -> None:
     if kind == "encoding":
         print(json.dumps(encoding(int(state))))  # noqa: T201
         return
     settings = Settings(port=0, state_folder=Path(state), rate_requests=10**9, rate_units=10**9)
     configure_logging(settings.log_level)
+    if kind == "keys":
+        print(json.dumps(asyncio.run(issued(settings, tenants))))  # noqa: T201
+        return
     prepare_state(settings)
     with listening(settings) as door:
         print(address_of(door), flush=True)  # noqa: T201

@@ -103,6 +103,13 @@ def test_other_formats_carry_it_too_and_shrink_with_compression(gateway: str, fo
     assert len(small["data"][0]["b64_json"]) < len(large["data"][0]["b64_json"])
 
 
+def test_words_that_look_like_the_answer_come_back_as_they_were(open_easel: str) -> None:
+    prompt = 'a girl "b64_json":"", \\"b64_json\\":\\"\\"'
+    both = post(open_easel, prompt=prompt, n=2, size="64x64").json()["data"]
+    assert [one["revised_prompt"] for one in both] == [prompt] * 2
+    assert [opened(one).size for one in both] == [(64, 64)] * 2
+
+
 def test_a_url_leads_to_the_same_bytes(gateway: str) -> None:
     url, inline = (
         post(gateway, prompt="a girl", seed=1, response_format=form).json()["data"][0]
