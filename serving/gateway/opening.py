@@ -44,7 +44,7 @@ async def opened(
     if drawing.seer is not None:
         folder = settings.state_folder / "characters"
         characters = CharacterMemory(threads, objects, drawing.seer, folder)
-    client, meter = durable.client(settings.database), Meter(database)
+    client, meter = durable.client(settings.database), Meter(threads)
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     windows = Windows(redis)
     writing = asyncio.create_task(meter.run(), name="meter")
@@ -70,9 +70,9 @@ async def opened(
         await hub.close()
     if characters is not None:
         await asyncio.to_thread(characters.close)
-    threads.dispose()
     renderer.close()
     await meter.close(writing)
+    threads.dispose()
     await windows.close()
     client.destroy()
     await database.dispose()

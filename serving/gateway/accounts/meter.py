@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import insert, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Engine, insert, literal_column, select
 
 from luciole.domain import RenderPlan
 from luciole.domain.job import JobState
@@ -48,7 +47,7 @@ class Drawn:
 class Meter:
     """Notes at once, writes later."""
 
-    def __init__(self, database: AsyncEngine) -> None:
+    def __init__(self, database: Engine) -> None:
         self._database = database
         self._noted: list[Drawn] = []
         self._ending = asyncio.Event()
@@ -73,14 +72,7 @@ class Meter:
         written = list(self._noted)
         if not written:
             return
-        with storage_errors():
-            async with self._database.begin() as connection:
-                asked = select(TenantRow.id, TenantRow.stripe_customer)
-                known = asked.where(TenantRow.id.in_({one.tenant for one in written}))
-                customers = {row.id: row.stripe_customer for row in await connection.execute(known)}
-                await connection.execute(_JOBS, [_job(one) for one in written])
-                bills = [_bill(one, customers[one.tenant]) for one in written]
-                await connection.execute(insert(BillingOutboxRow), bills)
+        await asyncio.to_thread(_write, self._database, written)
         del self._noted[: len(written)]
 
     async def close(self, running: "asyncio.Task[None]") -> None:
@@ -88,6 +80,16 @@ class Meter:
         self._ending.set()
         await running
         await self.write()
+
+
+def _write(database: Engine, written: Sequence[Drawn]) -> None:
+    with storage_errors(), database.begin() as connection:
+        asked = select(TenantRow.id, TenantRow.stripe_customer)
+        known = asked.where(TenantRow.id.in_({one.tenant for one in written}))
+        customers = {row.id: row.stripe_customer for row in connection.execute(known)}
+        connection.execute(_JOBS, [_job(one) for one in written])
+        bills = [_bill(one, customers[one.tenant]) for one in written]
+        connection.execute(insert(BillingOutboxRow), bills)
 
 
 def _job(one: Drawn) -> dict[str, object]:
