@@ -8,6 +8,11 @@ caller asks both in turns and waits for each answer. CPU is the servers' own, of
 that of what is written up to half a second later counts. Without more being said both are silent
 and sign nothing.
 
+Where the rest goes, of 1400 us in the thread of the event loop under cProfile, which makes calls
+dear (786 are FastAPI's own and the peer's): the policy 124, knowing and limiting the caller, as a
+dependency of the route, 180, plans 90, the line of pictures 115 more than a bare thread, the log's
+name and metrics 60, a note of the bill 33; bills are written by a thread of their own.
+
 Encoders work on a picture of 1024 x 1024. The first event of a job is timed from the first step in
 a worker of its own, over SQLite, to its arrival at a listener (server-sent events); the engine
 pretends.
