@@ -24,10 +24,11 @@ EXACT = 20_000
 """Up to here every vector is compared; beyond, only those of the nearest cells."""
 GROWTH = 4
 """A grown index keeps its cells until it is this many times larger than when they were made."""
-_PROBES = 48
-"""Cells that are looked into. Of a million in 4096 cells that is one vector in 85; what decides is
-how many cells, not what share of them, for a family of look-alikes lies in few."""
-_SAMPLES_A_CELL = 24
+_PROBES = 80
+"""Cells that are looked into; what decides is how many cells, not what share of them, for a family
+of look-alikes lies in few. Of a million in 4096 cells 48 find 0.97 of the ten nearest, 80 find
+0.98, 128 find 0.986 and 192 find 0.989; with 80 a search takes a 24th of flat search's time."""
+_SAMPLES_A_CELL = 32
 _FORMAT = 1
 _HASHED = 2  # faiss.DirectMap.Hashtable: lets vectors be read back by name
 
@@ -76,7 +77,7 @@ class Neighbours:
         """Add, or replace those whose name is there."""
         self.remove(names)
         total = len(self) + len(names)
-        if total > max(EXACT, GROWTH * self._trained_at):
+        if total > max(EXACT, GROWTH * self._trained_at) and total >= self._sample:
             self._partition(max(total, self._expected), directions)
         self._index.add_with_ids(_unit(directions), np.ascontiguousarray(names))
         every = np.concatenate([self._names, names])
@@ -140,10 +141,18 @@ class Neighbours:
         said = {"format": _FORMAT, "dimension": self.dimension, "trained_at": self._trained_at}
         return json.dumps(said | {"facts": dict(facts)}).encode()
 
+    @property
+    def _sample(self) -> int:
+        """So many are waited for before cells are made, where more are expected.
+
+        Cells that were made of few families of look-alikes fit the others badly: of a million
+        vectors, those of the first 50,000 found 0.95 of the nearest.
+        """
+        return min(self._expected, _SAMPLES_A_CELL * _cells(self._expected))
+
     def _partition(self, expected: int, coming: Directions) -> None:
         """Make cells for so many vectors, from those that are here and those that come."""
-        here = self._all()
-        cells = 2 ** round(math.log2(4 * math.sqrt(expected)))
+        here, cells = self._all(), _cells(expected)
         quantizer = faiss.IndexFlatIP(self.dimension)
         index = faiss.IndexIVFScalarQuantizer(
             quantizer,
@@ -170,6 +179,11 @@ class Neighbours:
             self._index.set_direct_map_type(_HASHED)
         rows: Directions = self._index.reconstruct_batch(self._names)
         return rows
+
+
+def _cells(expected: int) -> int:
+    """For so many vectors: a power of two near four times their root."""
+    return 2 ** round(math.log2(4 * math.sqrt(max(expected, 1))))
 
 
 def _unit(directions: Directions) -> Directions:
