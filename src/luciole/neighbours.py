@@ -183,7 +183,7 @@ class Neighbours:
 
 def _cells(expected: int) -> int:
     """For so many vectors: a power of two near four times their root."""
-    return 2 ** round(math.log2(4 * math.sqrt(max(expected, 1))))
+    return 1 << round(math.log2(4 * math.sqrt(max(expected, 1))))
 
 
 def _unit(directions: Directions) -> Directions:
