@@ -43,16 +43,21 @@ def export_of(config: DictConfig) -> Export:
     )
 
 
+def _ships(config: DictConfig) -> bool:
+    """Whether it is the base that comes with Luciole, named or not."""
+    return not config.folder or Path(config.folder).resolve() == shipped_model().resolve()
+
+
 def _styles(config: DictConfig) -> tuple[Path, ...]:
     """Those that were named, else those that ship with the shipped base."""
     if config.styles is not None:
         return tuple(Path(file) for file in config.styles)
-    return () if config.folder else shipped_styles()
+    return shipped_styles() if _ships(config) else ()
 
 
 def _guides(config: DictConfig) -> Guides:
     """Folders that were named; with the shipped base, where none is, those that ship with it."""
-    shipped = {} if config.folder else shipped_guides()
+    shipped = shipped_guides() if _ships(config) else {}
     named = {
         kind: Path(config[kind]) if config[kind] is not None else shipped.get(kind)
         for kind in ("vision", "identity", *(f"control_{kind}" for kind in ControlKind))
@@ -62,7 +67,7 @@ def _guides(config: DictConfig) -> Guides:
         vision=named["vision"],
         identity=named["identity"],
         controls={kind: path for kind, path in controls.items() if path is not None},
-        anchors=config.anchors if config.anchors is not None else not config.folder,
+        anchors=config.anchors if config.anchors is not None else _ships(config),
     )
 
 

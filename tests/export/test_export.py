@@ -116,7 +116,11 @@ def test_the_licence_is_that_of_the_model_card(tmp_path: Path) -> None:
 def test_the_command_reads_its_configuration() -> None:
     with initialize_config_dir(str(CONF), version_base=None):
         default = export_of(compose("export"))
+        named = export_of(compose("export", [f"folder='{shipped_model()}'"]))
         other = export_of(compose("export", ["folder=some/model", "sizes.max=1024"]))
+    assert (named.styles, named.guides) == (default.styles, default.guides)
+    assert default.styles
+    assert default.guides.identity
     assert default.model == shipped_model()
     assert default.out == Path("out/bundle")
     assert default.tolerance == 1e-4
