@@ -67,6 +67,16 @@ def test_a_style_of_another_base_is_refused(
         shipping.ship_style(trained, denoiser, to)
 
 
+def test_a_stronger_style_adds_that_many_times_as_much() -> None:
+    chance = torch.Generator().manual_seed(0)
+    down, up = torch.randn(2, 8, generator=chance), torch.randn(6, 2, generator=chance)
+    made = shipping.stronger({"unet.a.lora_A.weight": down, "unet.a.lora_B.weight": up}, 1.5)
+    added = made["unet.a.lora_B.weight"] @ made["unet.a.lora_A.weight"]
+    torch.testing.assert_close(added, 1.5 * (up @ down))
+    with pytest.raises(ValueError, match="a DoRA cannot be scaled"):
+        shipping.stronger({"unet.a.lora_magnitude_vector": up}, 1.5)
+
+
 def test_a_student_is_halved_and_keeps_what_it_says_of_itself(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
