@@ -1,11 +1,14 @@
 """`python -m export target=triton`: what it writes is what a real server draws from."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from evals.parity import Parity
+from evals.sample import Settings
 from export.__main__ import CONF, export
 from export.bundle import Export
 from luciole.bundle import Bundle
@@ -36,24 +39,43 @@ def export_to_triton(bundle: Bundle, out: Path, monkeypatch: pytest.MonkeyPatch)
     export(config, Console(quiet=True))
 
 
-def test_a_server_draws_from_the_repository_what_is_drawn_in_process(
+@pytest.fixture(scope="module")
+def address(
     tiny_bundle: Bundle,
     triton_environment: TritonEnvironment,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    out = tmp_path / "repository"
-    export_to_triton(tiny_bundle, out, monkeypatch)
-    server = TritonServer(triton_environment, out / "models", tmp_path / "triton.log")
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Of a server that runs from the repository."""
+    place = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        export_to_triton(tiny_bundle, place / "repository", patch)
+    server = TritonServer(triton_environment, place / "repository" / "models", place / "triton.log")
     server.start()
-    try:
-        with TritonGenerate(server.url) as client:
-            drawn = client.draw(PLAN)
-    finally:
-        server.stop()
+    yield server.url
+    server.stop()
+
+
+def test_a_server_draws_from_the_repository_what_is_drawn_in_process(
+    tiny_bundle: Bundle, address: str
+) -> None:
+    with TritonGenerate(address) as client:
+        drawn = client.draw(PLAN)
     engine = OnnxEngine(tiny_bundle, threads=1)
     assert (drawn == Pipeline(engine).render([PLAN])[0]).all()
     engine.close()
+
+
+def test_the_evaluation_finds_triton_equal_to_the_engine_in_process(
+    tiny_bundle: Bundle, tiny_folder: Path, address: str
+) -> None:
+    parity = Parity(str(tiny_bundle.path), str(tiny_folder), address, prompts=1)
+    settings = Settings(steps=2, guidance_scale=3.5, solver=SolverName.DPMPP_2M, threads=1)
+    graphs, drawn = parity.measure(settings, seed=1)
+    over = [one for one in graphs if one.engines == "onnx, triton"]
+    assert {one.graph for one in over} == set(tiny_bundle.manifest.graphs)
+    assert all(one.relative_error == 0 for one in over)
+    assert {one.engines for one in drawn} == {"torch, onnx", "torch, triton"}
+    assert parity.kept(graphs, drawn)
 
 
 def test_a_repository_that_is_there_is_not_written_over(
