@@ -1,9 +1,10 @@
 """`make bench-engine-gpu`: SDXL's shape on a GPU: random weights, bf16, ten minutes at most.
 
-It needs torch, diffusers and this repository, with `src` on PYTHONPATH. All ways run the same bare
-loop, so that peers pay for no pipeline: diffusers' denoiser eager and compiled, and ours, compiled
-with a bank of styles and asked for other styles in every row. Answers are compared first. `--tiny`
-tries the script itself, on any machine and in a small shape; what it prints says nothing of speed.
+It needs torch, diffusers (with numpy), jaxtyping, PyYAML and this repository, with `src` on
+PYTHONPATH. All ways run the same bare loop, so that peers pay for no pipeline: diffusers' denoiser
+eager and compiled, and ours, compiled with a bank of styles and asked for other styles in every
+row. Answers are compared first. `--tiny` tries the script itself, on any machine and in a small
+shape; what it prints says nothing of speed.
 """
 
 import argparse
