@@ -19,6 +19,7 @@ from openai import OpenAI
 from luciole.bundle import Bundle
 from serving.triton.environment import TritonEnvironment
 from serving.triton.server import SHARED_MEMORY, children
+from tests.serving.freezing import freeze
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "Ctrl-C stops it"
@@ -170,7 +171,7 @@ def test_a_triton_that_dies_while_idle_is_not_noticed_by_callers(running: Servic
 
 def test_a_frozen_triton_makes_the_service_unready_and_thawing_heals_it(running: Service) -> None:
     triton = running.triton
-    os.kill(triton, signal.SIGSTOP)
+    freeze(triton)
     frozen = httpx.get(f"{running.address}/readyz", timeout=30)
     assert frozen.status_code == 503
     assert frozen.json()["detail"] == "engine: no answer within 1 s"

@@ -6,7 +6,6 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from luciole.domain.job import JobState
 from serving.jobs.leases import frozen
 from serving.jobs.supervisor import Program, Supervisor
 from serving.storage.tables import BillingOutboxRow, ExecutorLeaseRow, JobRow
+from tests.serving.freezing import freeze
 from tests.serving.jobs.conftest import LIMITS, Site, plan
 
 
@@ -35,8 +35,7 @@ def test_a_worker_killed_in_a_frame_is_followed_by_another_that_goes_on_there(si
 
 def freeze_between_transactions(site: Site, pid: int) -> None:
     """One that is frozen with SQLite's lock is its supervisor's to end."""
-    os.kill(pid, signal.SIGSTOP)
-    site.until(lambda: stopped(pid))
+    freeze(pid)
     with sqlite3.connect(site.folder / "service.db", timeout=0.05) as raw:
         try:
             raw.execute("BEGIN IMMEDIATE")
@@ -45,12 +44,6 @@ def freeze_between_transactions(site: Site, pid: int) -> None:
             time.sleep(0.05)
             return freeze_between_transactions(site, pid)
     return None
-
-
-def stopped(pid: int) -> bool:
-    """Whether every thread is; each runs on until it is next scheduled."""
-    states = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
 
 
 def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(site: Site) -> None:
@@ -95,7 +88,7 @@ def test_a_supervisor_ends_a_frozen_worker_and_starts_another(site: Site) -> Non
     with supervised(site, ["worker"], lease=1.0) as supervisor:
         site.until(lambda: site.rows(ExecutorLeaseRow))
         sleeper = supervisor.processes["worker"]
-        os.kill(sleeper, signal.SIGSTOP)
+        freeze(sleeper)
         job = site.draw(plan())
         assert site.ended(job).state == JobState.SUCCEEDED
         assert supervisor.processes["worker"] != sleeper

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from serving.storage.database import open_database
 from serving.storage.errors import StorageFull, StorageUnavailable
 from serving.storage.migrate import migrate
 from serving.storage.objects import IMMUTABLE, Objects, open_objects, path_of
+from tests.serving.freezing import freeze
 from tests.serving.storage.ceph import BUCKET, Ceph, missing
 
 URL = f"s3://{BUCKET}/pictures"
@@ -141,9 +141,8 @@ def test_a_full_bucket_is_told_by_name_and_what_is_there_stays(ceph: Ceph) -> No
 def test_a_store_that_is_silent_or_gone_is_an_error_soon_and_loses_nothing(ceph: Ceph) -> None:
     objects = open_objects(URL, **QUICK)
     kept = objects.put(b"still here", "png", "image/png")
-    frozen = ceph.processes["radosgw"]
+    freeze(ceph.processes["radosgw"].pid)
     began = time.monotonic()
-    frozen.send_signal(signal.SIGSTOP)
     with pytest.raises(StorageUnavailable, match="objects"):
         objects.get(kept, "png")
     ceph.stop_gateway()
