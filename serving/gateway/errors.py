@@ -127,7 +127,7 @@ def fault(
     """
     first = errors.errors()[0]
     if first["type"] == "json_invalid":
-        return InvalidRequest("body", "is not valid JSON")
+        return InvalidRequest("body", f"is not valid JSON: {first['ctx']['error']}")
     place = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
     name = names.get(place[0], place[0]) if place else "body"
     if first["type"] == "extra_forbidden":

@@ -80,13 +80,16 @@ async def _look(feed: Feed, url: str) -> None:
 
 async def _count(feed: Feed, connection: sqlite3.Connection) -> None:
     """`data_version` changes with every commit of another connection; reading it costs 10 us."""
-    seen, idle = None, time.monotonic()
+    seen, watched = None, time.monotonic()
     while True:
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if version != seen:
-            seen, idle = version, time.monotonic()
+            seen = version
             feed.tell()
-        quiet = not feed.watched and time.monotonic() - idle > 1
+        if feed.watched:
+            watched = time.monotonic()
+        # Who waits looks at the events in between, and is back before this is over.
+        quiet = time.monotonic() - watched > 1
         await asyncio.sleep(5 * LOOK if quiet else LOOK)
 
 

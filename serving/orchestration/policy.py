@@ -100,6 +100,13 @@ class PolicyRules(BaseModel):
         """By category."""
         return {name: _Test(category, self.lists) for name, category in self.categories.items()}
 
+    @cached_property
+    def any_word(self) -> re.Pattern[str]:
+        """Whatever alone or with others is a reason to refuse; patterns are not among it."""
+        named = {one for each in self.categories.values() for one in (*each.lists, *each.together)}
+        words = [word for each in self.categories.values() for word in each.words]
+        return _any_of([*words, *(word for name in named for word in self.lists[name])])
+
 
 class ContentPolicy:
     """Says no in time: to prompts before anything is drawn, to pictures before they are seen."""
@@ -133,8 +140,10 @@ class ContentPolicy:
     def _found(self, wanted: str, unwanted: str) -> tuple[str, bool] | None:
         """The category of the lists, and whether it is the negative prompt that leads to it."""
         forms = readings(wanted)
+        # Most words are harmless, which one look at all readings together shows.
+        worded = self._rules.any_word.search("\n".join(forms)) is not None
         for name, test in self._rules.tests.items():
-            if any(map(test, forms)):
+            if (worded or test.patterned) and any(map(test, forms)):
                 return name, False
         pushed = readings(unwanted) if unwanted else []
         for name, pattern in self._pushed.items():
@@ -164,6 +173,7 @@ class _Test:
         self._any += [re.compile(_filled(pattern, lists)) for pattern in category.patterns]
         self._all = [_any_of(lists[name]) for name in category.together]
         self._unless = _any_of(category.unless) if category.unless else None
+        self.patterned = bool(category.patterns)
 
     def __call__(self, text: str) -> bool:
         if self._unless is not None:

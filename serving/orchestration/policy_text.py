@@ -31,8 +31,10 @@ def _spellings(text: str) -> Iterator[str]:
     for spelled in dict.fromkeys((text, text.translate(_DIGITS))):
         words = _NOT_WORDS.sub(" ", spelled).strip()
         yield words
-        yield _SPACED.sub(lambda found: found.group().replace(" ", ""), words)
-        yield _LONG.sub(r"\1", words)
+        if _SPACED.search(words):
+            yield _SPACED.sub(lambda found: found.group().replace(" ", ""), words)
+        if _LONG.search(words):
+            yield _LONG.sub(r"\1", words)
 
 
 def folded(text: str) -> str:

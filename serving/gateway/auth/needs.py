@@ -1,5 +1,6 @@
 """What routes ask of their callers, as annotations of their parameters."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import structlog
@@ -43,44 +44,46 @@ Admin = Annotated[Principal, Depends(Needs(Scope.ADMIN))]
 async def caller(connection: HTTPConnection) -> Principal:
     """Who sent this; Unauthenticated, or Forbidden for another site's page."""
     authenticator: Authenticator = connection.app.state.authenticator
-    principal = await authenticator.principal(credential_of(connection))
+    headers = _headers(connection)
+    principal = await authenticator.principal(_credential(connection, headers))
     if principal is authenticator.owner:
-        _check_is_here(connection)
+        _check_is_here(connection, headers)
     return principal
 
 
-def _check_is_here(connection: HTTPConnection) -> None:
+def _check_is_here(connection: HTTPConnection, headers: Mapping[bytes, bytes]) -> None:
     """An open machine is open to who sits at it: not to web pages, nor through a proxy."""
-    headers = _headers(connection)
     named = headers.get(b"host", b"").decode("latin-1")
     host = named.rpartition(":")[0] or named
     if host not in LOOPBACK or b"x-forwarded-for" in headers or b"forwarded" in headers:
         words = "is needed by requests that do not come straight from this machine"
         raise Unauthenticated("authorization", words)
-    if not from_our_pages(connection):
+    if not _from_our_pages(connection, headers):
         raise Forbidden("origin", "this machine answers only its own pages without a key")
 
 
-def credential_of(connection: HTTPConnection) -> str | None:
+def _credential(connection: HTTPConnection, headers: Mapping[bytes, bytes]) -> str | None:
     """The key or token that a request carries; None without any.
 
     A browser sends cookies to us from any page, so with one a change must come from ours.
     """
-    headers = _headers(connection)
     kind, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if kind.lower() == "bearer" and value:
         return value.strip()
     if key := headers.get(b"x-api-key"):
         return key.decode("latin-1")
     cookie = connection.cookies.get(SESSION_COOKIE) if b"cookie" in headers else None
-    if cookie and not from_our_pages(connection):
+    if cookie and not _from_our_pages(connection, headers):
         raise Forbidden("origin", "a session is only taken from this service's own pages")
     return cookie
 
 
 def from_our_pages(connection: HTTPConnection) -> bool:
     """Whether no other site's page can have sent this; without a browser there is no origin."""
-    headers = _headers(connection)
+    return _from_our_pages(connection, _headers(connection))
+
+
+def _from_our_pages(connection: HTTPConnection, headers: Mapping[bytes, bytes]) -> bool:
     origin = headers.get(b"origin")
     if origin is not None:
         return origin.partition(b"://")[2] == headers.get(b"host")

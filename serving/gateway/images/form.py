@@ -25,6 +25,7 @@ from serving.gateway.errors import fault
 STEPS = {"low": 10, "medium": 20, "high": 40}
 """How many steps a word for quality stands for."""
 QUALITY = {"auto": "medium", "standard": "medium", "hd": "high"}
+SIZE = re.compile("([0-9]{1,5})x([0-9]{1,5})")
 OURS = {
     "count": "n",
     "steps": "num_inference_steps",
@@ -147,7 +148,7 @@ def parse_size(words: str, sizes: Sizes) -> tuple[int, int]:
     """Read `auto` or `WIDTHxHEIGHT` in pixels; InvalidRequest says which sizes there are."""
     if words == "auto":
         return sizes.default, sizes.default
-    found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", words)
+    found = SIZE.fullmatch(words)
     width, height = (int(side) for side in found.groups()) if found else (0, 0)
     if not (_fits(width, sizes) and _fits(height, sizes)):
         raise InvalidRequest(

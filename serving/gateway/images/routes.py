@@ -8,6 +8,7 @@ from sse_starlette import EventSourceResponse
 from luciole.domain import RenderPlan
 from serving.gateway.admission import admit, aside
 from serving.gateway.auth.needs import Drawer, Reader
+from serving.gateway.direct import DirectRoute
 from serving.gateway.images.answers import ImagesResponse, drawn
 from serving.gateway.images.edits import EditsRequest, guided, read_edit
 from serving.gateway.images.form import ImagesRequest, nearest_size, planned
@@ -35,13 +36,21 @@ EDIT_BODY = {
 }
 
 
-@router.post("/images/generations", response_model=ImagesResponse)
 async def generate(asked: ImagesRequest, request: Request, caller: Drawer) -> Response:
     """Draw from words; with `stream`, as server-sent events."""
-    parts = await parts_of(request)  # a dependency of its own would cost as much as the plans
+    parts = await parts_of(request)
     plans = await aside(parts, planned, asked, parts.drawing.pipeline)
     await parts.shelf.check(caller.tenant, plans[0].pictures)
     return await _answered(asked, plans, caller.tenant, parts, request, "image_generation")
+
+
+router.add_api_route(
+    "/images/generations",
+    generate,
+    methods=["POST"],
+    response_model=ImagesResponse,
+    route_class_override=DirectRoute,
+)
 
 
 @router.post(

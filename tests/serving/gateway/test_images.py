@@ -185,7 +185,7 @@ def test_what_cannot_be_is_refused_by_name(
     [
         (b'{"prompt": "a", "guidance_scale": NaN}', "guidance_scale", "finite"),
         (b'{"prompt": "a", "guidance_scale": Infinity}', "guidance_scale", "finite"),
-        (b'{"prompt": "\\ud800"}', "prompt", "unicode"),
+        (b'{"prompt": "\\ud800"}', "body", "hex escape"),
         (b'{"prompt": ', "body", "is not valid JSON"),
         (b"[]", "body", ""),
         (b"", "body", ""),
@@ -203,6 +203,16 @@ def test_a_body_that_is_not_sound_json_is_refused(
     error = answer.json()["error"]
     assert error["param"] == field
     assert words in error["message"]
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_said_to_be_json_is_not_read_as_json(
+    gateway: str, kind: str | None
+) -> None:
+    url, headers = f"{gateway}/v1/images/generations", {"content-type": kind} if kind else {}
+    answer = httpx.post(url, content=b'{"prompt": "a girl"}', headers=headers)
+    assert answer.status_code == 400
+    assert "content-type: application/json" in answer.json()["error"]["message"]
 
 
 def test_a_giant_body_is_refused_announced_or_not(gateway: str) -> None:

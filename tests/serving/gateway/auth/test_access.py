@@ -61,11 +61,11 @@ def test_without_a_known_key_nothing_is_answered(guarded: tuple[str, Path], key:
     answer = httpx.get(f"{guarded[0]}/api/v1/me", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    answer = httpx.post(
-        f"{guarded[0]}/v1/images/generations", json={"prompt": "a"}, headers=headers
-    )
-    assert answer.status_code == 401
-    assert answer.json()["error"]["type"] == "authentication_error"
+    drawing = f"{guarded[0]}/v1/images/generations"
+    for body in (b'{"prompt": "a"}', b'{"prompt": 1}', b"no JSON"):  # nothing of it is read
+        answer = httpx.post(drawing, content=body, headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["type"] == "authentication_error"
 
 
 def test_a_key_opens_what_its_scopes_say_until_it_is_revoked(

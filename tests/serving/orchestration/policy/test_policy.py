@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 import luciole.storyworld as storyworld
 from serving.orchestration.errors import ImageUnsafe, PolicyRefusal, PromptUnsafe
-from serving.orchestration.policy import SHIPPED, BadPolicy, ContentPolicy, PolicyRules, Scores
+from serving.orchestration.policy import (
+    SHIPPED,
+    BadPolicy,
+    Category,
+    ContentPolicy,
+    PolicyRules,
+    Scores,
+)
 from serving.orchestration.prompts.rules import shipped_packs
 
 RULES = PolicyRules.read(SHIPPED)
@@ -180,6 +187,29 @@ def test_a_policy_that_cannot_be_read_is_an_error_before_anything_is_served(
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(BadPolicy, match=why):
         PolicyRules.read(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [("a sign, car 54", "plates"), ("a red wine bar", None), ("a wine glass", "drinks"),
+     ("a cat and a dog", "pets"), ("a cat", None)],
+)  # fmt: skip
+def test_patterns_are_looked_for_where_no_word_is_and_words_where_no_pattern_is(
+    text: str, category: str | None
+) -> None:
+    lists: dict[str, tuple[str, ...]] = {"cats": ("cat",), "dogs": ("dog",)}
+    kinds = {
+        "plates": Category(about="x", patterns=(r"car [0-9]{2}",)),
+        "drinks": Category(about="x", words=("wine",), unless=("wine bar",)),
+        "pets": Category(about="x", together=("cats", "dogs")),
+    }
+    policy = ContentPolicy(PolicyRules(lists=lists, categories=kinds))
+    if category is None:
+        policy.check_prompt(text)
+        return
+    with pytest.raises(PromptUnsafe) as refused:
+        policy.check_prompt(text)
+    assert refused.value.category == category
 
 
 def test_a_policy_that_is_not_there_is_an_error(tmp_path: Path) -> None:
