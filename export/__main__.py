@@ -60,11 +60,12 @@ def _guides(config: DictConfig) -> Guides:
     shipped = shipped_guides() if _ships(config) else {}
     named = {
         kind: Path(config[kind]) if config[kind] is not None else shipped.get(kind)
-        for kind in ("vision", "identity", *(f"control_{kind}" for kind in ControlKind))
+        for kind in ("vision", "looks", "identity", *(f"control_{kind}" for kind in ControlKind))
     }
     controls = {kind: named[f"control_{kind}"] for kind in ControlKind}
     return Guides(
         vision=named["vision"],
+        looks=named["looks"],
         identity=named["identity"],
         controls={kind: path for kind, path in controls.items() if path is not None},
         anchors=config.anchors if config.anchors is not None else _ships(config),

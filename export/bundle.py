@@ -102,7 +102,7 @@ class Export:
         """What `step` is told of: reading, graphs, comparisons, hashing."""
         guides = self.guides
         guided = bool(guides.identity or guides.controls or guides.anchors)
-        seeing = guides.vision is not None
+        seeing = (guides.vision is not None) + (guides.looks is not None)
         count = 4 + seeing + len(guides.controls) + guided
         if self.stream:
             return 2 + 2 * count + guides.anchors

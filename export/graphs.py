@@ -12,6 +12,8 @@ from torch.export import Dim
 from export.folder import ModelFolder
 from luciole.adapters.identity import IdentityAdapter
 from luciole.bundle import BankLayer, BankSpec, GraphSpec, TensorSpec
+from luciole.models.looks import SIDE as LOOKS_SIDE
+from luciole.models.looks import LooksEncoder
 from luciole.models.styled import Place, StyleMix, styleable, wrap
 
 MAX_EXPORT_BATCH = 63
@@ -234,6 +236,16 @@ def image_encoder(vision: Any, adapter: IdentityAdapter | None, text_width: int)
     )
     module = ImageEncoder(vision, adapter)
     return Graph("image_encoder", module, spec, {"batch": batch_axis()})
+
+
+def looks_encoder(encoder: LooksEncoder) -> Graph:
+    """Pictures of somebody to what is read of their looks."""
+    spec = tensor_spec(
+        "looks_encoder",
+        [("pixels", "float32", "batch", 3, LOOKS_SIDE, LOOKS_SIDE)],
+        [("embeds", "float32", "batch", encoder.width)],
+    )
+    return Graph("looks_encoder", encoder, spec, {"batch": batch_axis()})
 
 
 def style_rows() -> list[tuple[Any, ...]]:

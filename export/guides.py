@@ -1,4 +1,4 @@
-"""What a bundle's denoiser can be guided by: an identity adapter, control nets, anchors."""
+"""What a bundle's denoiser can be guided by, and what sees: adapters, control nets, encoders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,20 @@ from typing import Any
 
 from export.denoisers import control_net, denoisers
 from export.folder import ModelFolder
-from export.graphs import Graph, image_encoder, text_encoder, vae_decoder, vae_encoder
+from export.graphs import (
+    Graph,
+    image_encoder,
+    looks_encoder,
+    text_encoder,
+    vae_decoder,
+    vae_encoder,
+)
 from luciole.adapters.control import load_control
 from luciole.adapters.identity import IdentityAdapter
-from luciole.bundle import ControlSpec, IdentitySpec, VisionSpec
+from luciole.bundle import ControlSpec, IdentitySpec, LooksSpec, VisionSpec
 from luciole.domain import ControlKind, LucioleError
 from luciole.models.guided import style_and_layout
+from luciole.models.looks import SIDE, LooksEncoder
 from luciole.models.vision import MEAN, STD, load_image_encoder
 
 ADAPTER = "*.safetensors"
@@ -29,10 +37,12 @@ class Guides:
     """Folders of what guides; None and empty where there is none.
 
     `identity` holds one IP-Adapter file; the image encoder that it looks through is `vision`.
+    `looks` holds the classifier by which drawn characters are compared with their references.
     `anchors`: also export the graphs with which a frame reads another one's attention.
     """
 
     vision: Path | None = None
+    looks: Path | None = None
     identity: Path | None = None
     controls: Mapping[ControlKind, Path] = field(default_factory=dict)
     anchors: bool = False
@@ -40,7 +50,7 @@ class Guides:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Of all that is read."""
-        named = (self.vision, self.identity, *self.controls.values())
+        named = (self.vision, self.looks, self.identity, *self.controls.values())
         return tuple(folder for folder in named if folder is not None)
 
 
@@ -63,6 +73,8 @@ def all_graphs(folder: ModelFolder, guides: Guides) -> ReadGuides:
     made = [text_encoder(folder), vae_decoder(folder), vae_encoder(folder)]
     if vision is not None:
         made.append(image_encoder(vision, adapter, folder.unet.config.cross_attention_dim))
+    if guides.looks is not None:
+        made.append(looks_encoder(_looks(guides.looks)))
     nets = {kind: control_net(folder, kind, control) for kind, control in controls.items()}
     made += [*nets.values(), *denoisers(folder, adapter, bool(controls), guides.anchors)]
     return ReadGuides(made, _fields(guides, vision, adapter, nets))
@@ -77,6 +89,8 @@ def _fields(
     fields: dict[str, Any] = {}
     if vision is not None:
         fields["vision"] = VisionSpec(side=vision.config.image_size, mean=MEAN, std=STD)
+    if guides.looks is not None:
+        fields["looks"] = LooksSpec(side=SIDE)
     if adapter is not None and guides.identity is not None:
         style, layout = style_and_layout(adapter.places)
         fields["identity"] = IdentitySpec(
@@ -118,6 +132,13 @@ def _vision(folder: Path) -> Any:
         return load_image_encoder(str(folder)).eval().requires_grad_(False)
     except (ValueError, OSError) as error:
         raise GuideError(str(folder), str(error)) from error
+
+
+def _looks(folder: Path) -> LooksEncoder:
+    try:
+        return LooksEncoder.load(folder).requires_grad_(False)
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        raise GuideError(str(folder), f"holds no encoder of looks: {error}") from error
 
 
 def licence_of(folder: Path) -> str:

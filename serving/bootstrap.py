@@ -22,7 +22,7 @@ from luciole.pipeline import Pipeline
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
 from serving.jobs.durable import migrate_durable
-from serving.orchestration.characters.encoder import EngineEncoder
+from serving.orchestration.characters.encoder import image_encoder, looks_encoder
 from serving.orchestration.policy_guard import GuardedPipeline
 from serving.orchestration.wording import Remote, Wording, WordingChoices
 from serving.probe import Probe, learned, prove
@@ -110,14 +110,10 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
             prove=proof,
             notice=notice,
             wording=wording,
-            seer=seer_of(local),
+            seer=image_encoder(local),
+            looks=looks_encoder(local),
             told={"LUCIOLE_ENGINE": EngineChoice.ONNX.value},
         )
-
-
-def seer_of(engine: Engine) -> EngineEncoder | None:
-    """The bundle's image encoder, if it was exported with one."""
-    return None if engine.bundle.manifest.vision is None else EngineEncoder(engine)
 
 
 def _over_triton(
@@ -139,12 +135,12 @@ def _over_triton(
     proof = _proof(engine, probes, supervisor.report_trouble)
     batcher = _batcher(held, engine, settings)
     pipeline = _pipeline(engine, wording)
-    seer = seer_of(engine)
+    seer, looks = image_encoder(engine), looks_encoder(engine)
     told = {"LUCIOLE_TRITON_URL": url}
     if own.bank is not None:
         told["LUCIOLE_TRITON_BANK"] = str(own.shared)
     return Drawing(
-        pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer, told
+        pipeline, batcher, "triton", supervisor, proof, None, gauges, wording, seer, looks, told
     )
 
 
@@ -163,8 +159,8 @@ def _elsewhere(
     held.callback(engine.close)
     proof = _proof(engine, probes, keeper.report_trouble)
     batcher, pipeline = _batcher(held, engine, settings), _pipeline(engine, wording)
-    seer = seer_of(engine)
-    return Drawing(pipeline, batcher, "triton", keeper, proof, None, None, wording, seer)
+    seer, looks = image_encoder(engine), looks_encoder(engine)
+    return Drawing(pipeline, batcher, "triton", keeper, proof, None, None, wording, seer, looks)
 
 
 def _pipeline(engine: Engine, wording: Wording) -> GuardedPipeline:

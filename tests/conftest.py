@@ -231,6 +231,7 @@ def save_tiny_guides(folder: Path, place: Path, plus: bool = False) -> Any:
     from luciole.adapters.control import control_net
     from luciole.adapters.identity import IdentityAdapter
     from luciole.domain import ControlKind
+    from luciole.models.classifier import AttributeClassifier
     from luciole.models.folder import load_denoiser
     from luciole.models.vision import image_encoder
 
@@ -250,7 +251,10 @@ def save_tiny_guides(folder: Path, place: Path, plus: bool = False) -> Any:
     for kind, net in nets.items():
         net.save_pretrained(place / kind)
     controls = {kind: place / kind for kind in nets}
-    return Guides(place / "eye", place / "identity", controls, anchors=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(12)
+        AttributeClassifier({"skin": ["light", "dark"]}, [8, 8]).save(place / "looks")
+    return Guides(place / "eye", place / "looks", place / "identity", controls, anchors=True)
 
 
 def export_tiny(folder: Path, place: Path, guided: bool) -> None:

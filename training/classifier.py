@@ -14,11 +14,16 @@ from training.task import Task
 
 
 class ClassifierTask(Task):
-    """The mean over the kinds of each kind's cross entropy where it can be read."""
+    """The mean over the kinds of each kind's cross entropy where it can be read.
 
-    def __init__(self, classifier: AttributeClassifier, **training: Any) -> None:
+    What is learned is written as a folder `place` beside the model.
+    """
+
+    def __init__(
+        self, classifier: AttributeClassifier, place: str, use: str, **training: Any
+    ) -> None:
         super().__init__(**training)
-        self.classifier = classifier
+        self.classifier, self._place, self._use = classifier, place, use
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step."""
@@ -43,13 +48,13 @@ class ClassifierTask(Task):
         self.log("val/accuracy", every.mean(), prog_bar=True, batch_size=len(every))
 
     def write(self, folder: Path) -> None:
-        """`judge/` beside the model: it belongs to the world, not to one model."""
+        """Beside the model: it belongs to the world, not to one model."""
         self.classifier.save(self.written(folder))
 
     def written(self, folder: Path) -> Path:
         """It is no part of the model."""
-        return folder.parent / "judge"
+        return folder.parent / self._place
 
     def usage(self, folder: Path) -> str:
-        """It measures models."""
-        return f"python -m evals judge={self.written(folder)}"
+        """What it is for, as a command."""
+        return f"{self._use}={self.written(folder)}"

@@ -129,6 +129,7 @@ SHIP = {
     "student": ship_student,
     "estimator": ship_estimator,
     "judge": ship_judge,
+    "looks": ship_judge,
 }
 PLACES = {
     "identity": SHIPPED.with_name("identity"),
@@ -138,6 +139,7 @@ PLACES = {
     "student": SHIPPED.with_name("student"),
     "estimator": ROOT / "evals" / "weights" / "estimator",
     "judge": ROOT / "evals" / "weights" / "judge",
+    "looks": SHIPPED.with_name("looks"),
 }
 """Where each kind goes unless told otherwise."""
 

@@ -1,7 +1,12 @@
-"""Whom the demo's story is about, and the story itself."""
+"""Whom the stories are about, and the demo's story itself.
+
+`python -m serving.demo.cast docs/storyboards` draws the pictures beside the storyboards.
+"""
 
 import io
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,19 +21,29 @@ NAME = "Mika"
 WORDS = {"identity": "a girl with long red hair and light skin", "outfit": "a blue coat"}
 ASKED = "the red-haired one with the blue coat"
 STORY = ROOT / "docs" / "storyboards" / "walk.yaml"
-_MIKA = Identity("girl", "red", "long", "light", "coat", "blue", "none")
-_SIDE = 256
+IDENTITIES = {
+    "mika": Identity("girl", "red", "long", "light", "coat", "blue", "none"),
+    "taro": Identity("boy", "black", "short", "tan", "hoodie", "yellow", "none"),
+}
+"""Who is in the storyboards of the documentation."""
 
 
-def pictures() -> list[bytes]:
-    """Two pictures of her that the built-in world draws: her face, and all of her."""
+def pictures(name: str = "mika", side: int = 256) -> list[bytes]:
+    """Two pictures that the built-in world draws of somebody: the face, and all of them."""
     shots = (("close-up", "standing", 0, 5), ("full shot", "walking", 1, 6))
     drawn = []
     for shot, action, facing, seed in shots:
-        actor = Actor(_MIKA, action, facing, seed)
+        actor = Actor(IDENTITIES[name], action, facing, seed)
         scene = Scene((actor,), "park", "clear", "day", shot, "eye level", seed)
-        drawn.append(_png(render(scene, _SIDE, _SIDE).image))
+        drawn.append(_png(render(scene, side, side).image))
     return drawn
+
+
+def write_pictures(folder: Path) -> None:
+    """`<name>-1.png` and `<name>-2.png` of everybody, as large as pocket draws."""
+    for name in IDENTITIES:
+        for number, content in enumerate(pictures(name, side=128), start=1):
+            (folder / f"{name}-{number}.png").write_bytes(content)
 
 
 def lessons(manner: str, seeds: range) -> list[bytes]:
@@ -56,3 +71,7 @@ def _png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+if __name__ == "__main__":
+    write_pictures(Path(sys.argv[1]))

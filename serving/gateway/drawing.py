@@ -91,5 +91,7 @@ class Drawing:
     """What deals with words and styles; without it there are no routes for them."""
     seer: Encoder | None = None
     """The model's image encoder; without one nobody can be remembered."""
+    looks: Encoder | None = None
+    """What tells drawn people apart; without one nobody's drift is noticed."""
     told: Mapping[str, str] = field(default_factory=dict)
     """Settings, by their variables, with which other processes use the same engine."""

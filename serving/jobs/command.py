@@ -37,7 +37,7 @@ def worker(settings: Settings) -> None:
     with drawing(settings) as ready:
         artist = EngineArtist(ready, database, objects, settings.recovery_seconds)
         encode = _encode(encoder(ready.pipeline.manifest, settings))
-        studio = Studio(artist, encode, objects, kinds(database, objects, ready.seer))
+        studio = Studio(artist, encode, objects, kinds(database, objects, ready.looks))
         run_worker(settings.database, database, studio, limits)
 
 

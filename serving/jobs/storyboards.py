@@ -25,7 +25,7 @@ from serving.jobs.work import (
     Render,
     Sketch,
 )
-from serving.orchestration.characters.drift import draw_alike
+from serving.orchestration.characters.drift import draw_alike, settled
 from serving.orchestration.characters.encoder import Encoder
 from serving.orchestration.scenes.album import album
 from serving.orchestration.scenes.build import Drawn
@@ -78,7 +78,10 @@ class StoryboardJob(Chain):
         shot = next(one for one in shots(board) if one.name == name)
         alike = easel.bear_with(lambda: likeness_of(self._encoder, board, self._pictures))
         best = draw_alike(
-            plan, easel.draw, lambda seen: easel.bear_with(lambda: alike(shot, seen)), board.retries
+            plan,
+            easel.draw,
+            lambda seen: easel.bear_with(lambda: alike(shot, seen)),
+            settled(board.retries, self._encoder),
         )
         notes = {
             "name": name,

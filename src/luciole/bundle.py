@@ -156,6 +156,12 @@ class VisionSpec(_Record):
     std: tuple[float, float, float]
 
 
+class LooksSpec(_Record):
+    """What the encoder of looks sees: a square of `side` pixels in -1..1."""
+
+    side: int
+
+
 class IdentitySpec(_Record):
     """An identity adapter: the cross-attentions that hear it, in the order of their scales.
 
@@ -194,6 +200,7 @@ class Manifest(_Record):
     prompt: PromptSettings
     styles: dict[str, StyleSpec]
     vision: VisionSpec | None = None
+    looks: LooksSpec | None = None
     identity: IdentitySpec | None = None
     controls: dict[ControlKind, ControlSpec] = {}
 

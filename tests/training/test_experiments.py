@@ -107,6 +107,7 @@ TINY = {
     "pocket_clip": [*few("pictures"), *MODEL],
     "pocket_words": few("pictures"),
     "pocket_judge": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
+    "pocket_looks": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
     "pocket_base": [*few("latents.pictures"), "task.prompts=[a girl]", *MODEL],
     "pocket_flow": [
         *few("latents.pictures"),
@@ -193,6 +194,7 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_clip": folder / "text_encoder_2",
         "pocket_words": folder / "text_encoder",
         "pocket_judge": folder.parent / "judge",
+        "pocket_looks": folder.parent / "looks",
         "pocket_base": folder / "unet",
         "pocket_flow": folder / "unet",
         "pocket_student": folder / "unet",

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 from luciole.domain import InvalidRequest, StyleUse
 from luciole.domain.character import CharacterName, Facet
-from luciole.domain.guides import PictureName
+from luciole.domain.guides import PictureName, Weight
 from luciole.domain.request import Seed, Words
 from luciole.domain.storyboard import MAX_FRAMES, Anchor, Canvas, Frame, Link, Retries
 from serving.gateway.generations.form import Project
@@ -36,6 +36,8 @@ class CharacterUse(_Form):
     pose: Words = ""
     pictures: dict[Facet, Pictures] = {}
     lora: StyleUse | None = None
+    weight: Weight = 1.0
+    """How strongly its pictures guide; at 0 they only tell how alike a drawing is."""
 
     @property
     def words(self) -> dict[Facet, str]:

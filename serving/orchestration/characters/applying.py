@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from luciole.domain import IdentityBlocks, IdentityUse, RenderPlan
 from luciole.domain.character import Character, Facet
-from luciole.domain.guides import MOST_REFERENCES
+from luciole.domain.guides import MOST_REFERENCES, MOST_WEIGHT
 from luciole.domain.storyboard import CastMember, ShotSize
 
 _BLOCKS = {
@@ -41,13 +41,18 @@ def references(
     facets: Collection[Facet] = EVERY,
     mask: str | None = None,
 ) -> list[tuple[Facet, IdentityUse]]:
-    """The chosen facets that have pictures and count in this framing; white of the mask is them."""
+    """The chosen facets that have pictures and count in this framing; white of the mask is them.
+
+    Nothing of a member whose pictures do not guide.
+    """
+    if member.weight == 0:
+        return []
     return [
         (
             facet,
             IdentityUse(
                 references=member.pictures[facet][:MOST_REFERENCES],
-                weight=weight,
+                weight=min(MOST_WEIGHT, member.weight * weight),
                 blocks=_BLOCKS[facet],
                 mask=mask,
             ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from luciole.domain import RenderPlan
 from luciole.domain.storyboard import Retries
+from serving.orchestration.characters.encoder import Encoder
 from serving.orchestration.pictures import Picture
 
 Scores = dict[str, float]
@@ -27,23 +28,34 @@ class Attempt:
     """Who does not look like its references, for all the attempts."""
 
 
+def settled(retries: Retries, encoder: Encoder | None) -> Retries:
+    """With the encoder's own measure where none was asked for."""
+    if retries.least is not None or encoder is None:
+        return retries
+    return retries.model_copy(update={"least": encoder.alike})
+
+
 def draw_alike(
     plan: RenderPlan,
     draw: Callable[[RenderPlan], Picture],
     score: Callable[[Picture], Scores],
     retries: Retries,
 ) -> Attempt:
-    """The first attempt in which everybody is like enough, or else the one with the best worst."""
+    """The first attempt in which everybody is like enough, or else the one with the best worst.
+
+    `retries` are settled; what has no scores is like enough.
+    """
+    least = -1.0 if retries.least is None else retries.least
     tried: list[tuple[float, RenderPlan, Picture, Scores]] = []
     for number in range(retries.attempts):
         other = _varied(plan, number)
         picture = draw(other)
         scores = score(picture)
         tried.append((min(scores.values(), default=1.0), other, picture, scores))
-        if tried[-1][0] >= retries.least:
+        if tried[-1][0] >= least:
             break
     _, chosen, picture, scores = max(tried, key=lambda one: one[0])
-    drifted = tuple(name for name, found in scores.items() if found < retries.least)
+    drifted = tuple(name for name, found in scores.items() if found < least)
     return Attempt(chosen, picture, scores, len(tried), drifted)
 
 

@@ -10,14 +10,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from luciole.bundle import MANIFEST, Bundle
 from luciole.domain import RenderPlan
-from luciole.domain.storyboard import Storyboard
+from luciole.domain.storyboard import Retries, Storyboard
 from luciole.engines.onnx import OnnxEngine
 from luciole.engines.styles import StyleShelf
 from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 from serving.exported import ensure
-from serving.orchestration.characters.encoder import EngineEncoder
+from serving.orchestration.characters.drift import settled
+from serving.orchestration.characters.encoder import looks_encoder
 from serving.orchestration.pictures import PictureShelf
 from serving.orchestration.scenes.album import album
 from serving.orchestration.scenes.build import Drawn, FrameCache, build, stale
@@ -41,7 +42,7 @@ class Asked:
     only_list: bool = False
     """Draw nothing, say what is stale."""
     alone: bool = False
-    """Every frame from its words and seed alone, to compare with."""
+    """Every frame from its words and seed alone, drawn once, to compare with."""
     seed: int | None = None
     """In place of the storyboard's own."""
 
@@ -58,6 +59,8 @@ def storyboard(settings: Settings, asked: Asked, console: Console) -> Path:
     board = read_storyboard(asked.file, shelf, learned)
     if asked.seed is not None:
         board = board.model_copy(update={"seed": asked.seed})
+    if asked.alone:
+        board = board.model_copy(update={"retries": Retries(least=board.retries.least)})
     if default_bundle(settings):
         ensure(settings.bundle, shipped_model())
     bundle = Bundle.open(settings.bundle)
@@ -111,8 +114,9 @@ def draw(
     engine = OnnxEngine(bundle, threads=settings.threads)
     shown = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
     try:
-        seeing = engine.bundle.manifest.vision is not None
-        likeness = likeness_of(EngineEncoder(engine) if seeing else None, board, shelf)
+        encoder = looks_encoder(engine)
+        likeness = likeness_of(encoder, board, shelf)
+        retries = settled(board.retries, encoder)
         pipeline = Pipeline(engine, shelf, styles)
         with Progress(*shown, console=console) as bar:
             waiting = [frame.key for frame in stale(frames, cache)]
@@ -123,7 +127,7 @@ def draw(
                 words = f"drawing {frame.shot.name} ({number + 1} of {len(waiting)})"
                 bar.update(task, description=words, completed=number + done / steps)
 
-            made, _ = build(frames, pipeline, shelf, cache, likeness, board.retries, tell)
+            made, _ = build(frames, pipeline, shelf, cache, likeness, retries, tell)
             bar.update(task, description="drawn", completed=max(1, len(waiting)))
     finally:
         engine.close()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from luciole.domain import InvalidRequest, StyleUse
 from luciole.domain.character import CharacterName, Facet
+from luciole.domain.guides import Weight
 from luciole.domain.request import Words
 from luciole.domain.storyboard import CastMember, Storyboard
 from serving.orchestration.characters.crops import cut
@@ -35,6 +36,8 @@ class WrittenCharacter(BaseModel):
     package: Path | None = None
     lora: Path | None = None
     """A file that was trained on the character."""
+    weight: Weight = 1.0
+    """How strongly its pictures guide; at 0 they only tell how alike a drawing is."""
 
     @property
     def words(self) -> dict[Facet, str]:
@@ -99,7 +102,8 @@ def _member(
     lora = None
     if written.lora is not None:
         lora = StyleUse(name=learned.put(f"characters.{name}.lora", folder / written.lora))
-    return CastMember(words={**packed.words, **written.words}, pictures=pictures, lora=lora)
+    words = {**packed.words, **written.words}
+    return CastMember(words=words, pictures=pictures, lora=lora, weight=written.weight)
 
 
 def _packed(field: str, file: Path, shelf: PictureShelf) -> CastMember:

@@ -1,5 +1,6 @@
 """Pictures with what can be read from them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,22 @@ UNREADABLE = -100
 """The label of what a framing hides; cross entropy passes over it."""
 
 
-class LabelledPictures:
-    """Real renders; with `disturb` shifted, blurred and with noise, as no renderer leaves them."""
+def values_of(kinds: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    """The values of some of the world's kinds, in this order; None: of all."""
+    return dict(ATTRIBUTES) if kinds is None else {kind: ATTRIBUTES[kind] for kind in kinds}
 
-    def __init__(self, pictures: Pictures, disturb: bool) -> None:
+
+class LabelledPictures:
+    """Real renders; with `disturb` shifted, blurred and with noise, as no renderer leaves them.
+
+    `kinds` names the labels, in their order; None: all of ATTRIBUTES.
+    """
+
+    def __init__(
+        self, pictures: Pictures, disturb: bool, kinds: Sequence[str] | None = None
+    ) -> None:
         self.pictures, self.disturb = pictures, disturb
+        self.values = values_of(kinds)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -32,7 +44,7 @@ class LabelledPictures:
         return self.pictures.provenance()
 
     def gather(self, rows: NDArray[np.int64], chances: Chances, step: int) -> Batch:
-        """`pictures` float [n, 3, h, w]; `labels` int64 [n, kind] in the order of ATTRIBUTES."""
+        """`pictures` float [n, 3, h, w]; `labels` int64 [n, kind] in their order."""
         images = as_tensor(self.pictures.images(rows))
         labels = torch.tensor([self.labels(row) for row in rows])
         return {
@@ -46,7 +58,7 @@ class LabelledPictures:
         readable = set(words["readable"])
         return [
             values.index(words["labels"][kind]) if kind in readable else UNREADABLE
-            for kind, values in ATTRIBUTES.items()
+            for kind, values in self.values.items()
         ]
 
 

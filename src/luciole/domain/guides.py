@@ -16,7 +16,8 @@ from pydantic import (
 PictureName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hexadecimal of the file's bytes, as assets are named."""
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)]
+MOST_WEIGHT = 2.0
+Weight = Annotated[float, Field(ge=0.0, le=MOST_WEIGHT, allow_inf_nan=False)]
 MOST_CONTROLS = 4
 MOST_IDENTITIES = 4
 MOST_REFERENCES = 4

@@ -127,6 +127,8 @@ class CastMember(_Record):
     pictures: dict[Facet, tuple[PictureName, ...]] = {}
     lora: StyleUse | None = None
     """What was learned of the character; worn where they are, in every frame that shows them."""
+    weight: Weight = 1.0
+    """How strongly the pictures guide; at 0 they only tell how alike a drawing is."""
 
 
 class Canvas(_Record):
@@ -146,9 +148,9 @@ class Retries(_Record):
 
     attempts: int = Field(default=1, ge=1, le=8)
     """At most; 1 draws once and only flags."""
-    least: float = Field(default=0.25, ge=-1, le=1, allow_inf_nan=False)
-    """Likeness, a cosine, below which a character has drifted: for pocket's image encoder three in
-    four other pictures of somebody are above, three in four pictures of others below."""
+    least: float | None = Field(default=None, ge=-1, le=1, allow_inf_nan=False)
+    """Likeness, a cosine, below which a character has drifted; None: what the model's encoder
+    takes for the same person."""
 
 
 class Storyboard(_Record):

@@ -15,7 +15,7 @@ def shipped_styles() -> tuple[Path, ...]:
 
 def shipped_guides() -> dict[str, Path]:
     """Folders of what guides pocket, those that are there, by the names of export's settings."""
-    folders = {"vision": "image_encoder", "identity": "identity"}
+    folders = {"vision": "image_encoder", "looks": "looks", "identity": "identity"}
     folders |= {name: name for name in ("control_pose", "control_depth")}
     found = {name: Path(__file__).with_name(folder) for name, folder in folders.items()}
     return {name: folder for name, folder in found.items() if folder.is_dir()}

@@ -17,7 +17,7 @@ CONSENT = Consent(basis="fictional", given_by="a test", given_at=datetime(2026, 
 class Colours:
     """The mean colours of four quarters, in another order for another salt."""
 
-    size, dimension = 16, 12
+    size, dimension, alike = 16, 12, 0.9
 
     def __init__(self, salt: str = "a") -> None:
         self.hash = hashlib.sha256(salt.encode()).hexdigest()

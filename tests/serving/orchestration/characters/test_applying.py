@@ -8,11 +8,16 @@ import pytest
 from luciole.domain import RenderPlan, SolverName
 from luciole.domain.character import Facet
 from luciole.domain.storyboard import CastMember, Retries, ShotSize
-from serving.orchestration.characters.applying import applied, cast, person_words
-from serving.orchestration.characters.drift import draw_alike
+from serving.orchestration.characters.applying import (
+    applied,
+    cast,
+    person_words,
+    references,
+)
+from serving.orchestration.characters.drift import draw_alike, settled
 from serving.orchestration.characters.memory import CharacterMemory
 from serving.orchestration.pictures import Picture
-from tests.serving.orchestration.characters.colours import CONSENT, given
+from tests.serving.orchestration.characters.colours import CONSENT, Colours, given
 
 PICTURES = {facet: (hashlib.sha256(facet.encode()).hexdigest(),) for facet in Facet}
 MIKA = CastMember(
@@ -84,6 +89,20 @@ def test_drawing_stops_at_the_first_that_is_like_enough_and_keeps_the_best_other
     found = draw_alike(PLAN, draw, lambda _: {"mika": next(left)}, Retries(attempts=3, least=0.5))
     assert (found.attempts, found.plan.seed, found.drifted) == (attempts, seed, drifted)
     assert seeds == list(range(5, 5 + attempts))
+
+
+def test_pictures_that_do_not_guide_only_tell_how_alike_a_drawing_is() -> None:
+    member = CastMember(words={}, pictures={Facet.IDENTITY: ("a" * 64,)})
+    [(_, use)] = references(member.model_copy(update={"weight": 0.5}), ShotSize.CLOSE_UP)
+    assert use.weight == 0.5
+    assert references(member.model_copy(update={"weight": 0.0}), ShotSize.CLOSE_UP) == []
+
+
+def test_without_a_measure_of_ones_own_the_encoders_holds() -> None:
+    encoder = Colours()
+    assert settled(Retries(attempts=3), encoder) == Retries(attempts=3, least=encoder.alike)
+    assert settled(Retries(least=0.1), encoder).least == 0.1
+    assert settled(Retries(), None).least is None
 
 
 def test_the_worst_of_several_characters_decides() -> None:

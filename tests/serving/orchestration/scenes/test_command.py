@@ -13,10 +13,12 @@ from luciole.bundle import Bundle
 from luciole.domain import RenderPlan
 from luciole.domain.character import Facet
 from luciole.domain.storyboard import CastMember, Storyboard
+from luciole.engines import Engine
 from luciole.engines.onnx import OnnxEngine
 from luciole.pipeline import Pipeline
 from serving.__main__ import main
-from serving.orchestration.characters.encoder import EngineEncoder
+from serving.orchestration.characters.crops import squared
+from serving.orchestration.characters.encoder import EngineEncoder, image_encoder, looks_encoder
 from serving.orchestration.pictures import PictureShelf, png
 from serving.orchestration.scenes.compile import compile_storyboard
 from serving.orchestration.scenes.likeness import FrameLikeness
@@ -165,8 +167,9 @@ def test_a_bad_frame_is_one_line_on_the_terminal(
     assert said.startswith("serving failed: frames.dusk.camera.shot: Input should be")
 
 
-def test_the_bundles_encoder_scores_a_picture_against_itself_with_one(
-    guided_bundle: Bundle,
+@pytest.mark.parametrize("encoder_of", [image_encoder, looks_encoder])
+def test_the_bundles_encoders_score_a_picture_against_itself_with_one(
+    guided_bundle: Bundle, encoder_of: Callable[[Engine], EngineEncoder | None]
 ) -> None:
     engine, shelf = OnnxEngine(guided_bundle, threads=1), PictureShelf()
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -177,10 +180,12 @@ def test_the_bundles_encoder_scores_a_picture_against_itself_with_one(
         {"title": "t", "characters": {"mika": member}, "frames": [frame]}
     )
     (compiled,) = compile_storyboard(board, lambda _: None, "r", {})
-    encoder = EngineEncoder(engine)
+    encoder = encoder_of(engine)
+    assert encoder is not None
     scores = FrameLikeness(encoder, board, shelf)
     assert scores(compiled.shot, picture)["mika"] == pytest.approx(1, abs=1e-4)
     assert scores(compiled.shot, 255 - picture)["mika"] < 1
     assert len(encoder.hash) == 64
-    assert encoder.embed(picture[None]).shape[1] == encoder.dimension
+    seen = encoder.embed(squared(picture, encoder.size)[None])
+    assert seen.shape == (1, encoder.dimension)
     engine.close()
