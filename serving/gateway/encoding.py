@@ -10,7 +10,7 @@ from PIL import Image
 from luciole.bundle import Manifest
 from luciole.domain import RenderPlan
 from serving.gateway.credentials import authority
-from serving.gateway.credentials.signing import Credentials
+from serving.gateway.credentials.signing import COMPOSED, DRAWN, Credentials
 from serving.gateway.infotext import infotext
 from serving.gateway.png import png
 from serving.settings import Settings
@@ -55,7 +55,8 @@ class Encoder:
         content = encode(pixels, form, compression, infotext(plan, self._manifest))
         if self.credentials is None:
             return content
-        return self.credentials.signed(content, form.mime, plan)
+        kind = DRAWN if plan.mask is None else COMPOSED
+        return self.credentials.signed(content, form.mime, kind)
 
 
 def encoder(manifest: Manifest, settings: Settings) -> Encoder:

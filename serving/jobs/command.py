@@ -36,8 +36,9 @@ def worker(settings: Settings) -> None:
     )
     with drawing(settings) as ready:
         artist = EngineArtist(ready, database, objects, settings.recovery_seconds)
-        encode = _encode(encoder(ready.pipeline.manifest, settings))
-        studio = Studio(artist, encode, objects, kinds(database, objects, ready.looks))
+        files = encoder(ready.pipeline.manifest, settings)
+        known = kinds(database, objects, ready.looks)
+        studio = Studio(artist, _encode(files), objects, known, files.credentials)
         run_worker(settings.database, database, studio, limits)
 
 

@@ -28,6 +28,14 @@ class Stored:
     height: int | None
 
 
+@dataclass(frozen=True)
+class Filed:
+    """A file that was made of frames, and the mark of what was signed; None if nothing was."""
+
+    stored: Stored
+    mark: str | None = None
+
+
 Note = Callable[[Connection, Row[Any], int, str], None]
 
 
@@ -83,15 +91,31 @@ def drawn(
     return True
 
 
-def succeeded(connection: Connection, job: str, files: Mapping[str, Stored]) -> None:
+def succeeded(connection: Connection, job: str, files: Mapping[str, Filed]) -> None:
     """Record what was made of the frames and end the job, unless it has ended."""
     row = row_of(connection, job)
     if row is None:
         return
     for name, file in files.items():
-        _keep(connection, row, file)
-        insert_if_new(connection, JobFileRow, job=job, name=name, asset_sha=file.sha256)
+        _keep(connection, row, file.stored)
+        insert_if_new(
+            connection, JobFileRow, job=job, name=name, asset_sha=file.stored.sha256,
+            mark=file.mark,
+        )  # fmt: skip
     end(connection, job, Ending(JobState.SUCCEEDED))
+
+
+def signed(connection: Connection, tenant: str, mark: str) -> Stored | None:
+    """The file that a job of the tenant made of the same bytes, signed by the same signer."""
+    columns = (AssetRow.sha256, AssetRow.size, AssetRow.mime, AssetRow.extension)
+    asked = (
+        select(*columns, AssetRow.width, AssetRow.height)
+        .join(JobFileRow, JobFileRow.asset_sha == AssetRow.sha256)
+        .join(JobRow, JobRow.id == JobFileRow.job)
+        .where(JobFileRow.mark == mark, JobRow.tenant == tenant)
+    )
+    found = connection.execute(asked.order_by(JobRow.created_at).limit(1)).one_or_none()
+    return None if found is None else Stored(*found)
 
 
 def _keep(connection: Connection, row: Row[Any], file: Stored) -> None:

@@ -27,7 +27,7 @@ from serving.jobs.work import (
 )
 from serving.orchestration.characters.drift import draw_alike, settled
 from serving.orchestration.characters.encoder import Encoder
-from serving.orchestration.scenes.album import album
+from serving.orchestration.scenes.album import ANIMATIC, SHEET, album
 from serving.orchestration.scenes.build import Drawn
 from serving.orchestration.scenes.compile import CompiledFrame
 from serving.orchestration.scenes.likeness import likeness_of
@@ -151,4 +151,5 @@ def _file(name: str, content: bytes) -> MadeFile:
     if extension != "json":
         with Image.open(io.BytesIO(content)) as opened:
             width, height = opened.size
-    return MadeFile(name, content, KINDS[extension], extension, width, height)
+    composed = name in (SHEET, ANIMATIC)  # frames were signed when they were drawn
+    return MadeFile(name, content, KINDS[extension], extension, width, height, composed)

@@ -27,7 +27,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class MadeFile:
-    """A file that a job makes of its frames."""
+    """A file that a job makes of its frames; `composed` if it is a picture of several."""
 
     name: str
     content: bytes
@@ -35,6 +35,7 @@ class MadeFile:
     extension: str
     width: int | None = None
     height: int | None = None
+    composed: bool = False
 
 
 class Kind(Protocol):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from dbos import DBOS
@@ -18,7 +18,7 @@ from serving.jobs.fence import FencedDatabase, give_up, patiently
 from serving.jobs.hand import Hand
 from serving.jobs.previews import Preview
 from serving.jobs.turns import Turns
-from serving.jobs.work import Kind, Sketch
+from serving.jobs.work import Kind, MadeFile, Sketch
 from serving.orchestration.errors import PolicyRefusal, ServiceAway
 from serving.storage.columns import now
 from serving.storage.objects import Objects
@@ -38,6 +38,22 @@ class Encoded:
     extension: str
 
 
+class Seal(Protocol):
+    """Signs what is put together of pictures, each time in other bytes."""
+
+    def takes(self, mime: str) -> bool:
+        """Whether files of this media type can be signed."""
+        ...
+
+    def mark(self, content: bytes) -> str:
+        """A name for what is to be signed, the same for the same bytes and the same signer."""
+        ...
+
+    def composed(self, content: bytes, mime: str) -> bytes:
+        """The file, signed."""
+        ...
+
+
 @dataclass(frozen=True)
 class Studio:
     """What workers work with."""
@@ -46,6 +62,8 @@ class Studio:
     encode: Callable[[Pixels, RenderPlan], Encoded]
     objects: Objects
     kinds: Mapping[str, Kind]
+    seal: Seal | None = None
+    """None where pictures are not signed."""
 
 
 class Worker:
@@ -127,11 +145,20 @@ class Worker:
         except Exception as error:  # as above
             self._end(row.id, _failed_by(error))
             return
-        files = {
-            one.name: self._stored(one.content, one.mime, one.extension, one.width, one.height)
-            for one in made
-        }
+        files = {one.name: self._filed(row, one) for one in made}
         self._database.write(running.succeeded, row.id, files)
+
+    def _filed(self, row: Row[Any], made: MadeFile) -> running.Filed:
+        """Signed where it must be; what the tenant has signed already is taken as it is."""
+        seal, content, mark = self._studio.seal, made.content, None
+        if made.composed and seal is not None and seal.takes(made.mime):
+            mark = seal.mark(made.content)
+            known = self._database.write(running.signed, row.tenant, mark)
+            if known is not None:
+                return running.Filed(known, mark)
+            content = seal.composed(made.content, made.mime)
+        width, height = made.width, made.height
+        return running.Filed(self._stored(content, made.mime, made.extension, width, height), mark)
 
     def _kept(self, sketch: Sketch) -> running.Stored:
         """Encode and store; the file is there before any row names it."""

@@ -148,6 +148,8 @@ class JobFileRow(Row):
     job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     asset_sha: Mapped[str] = mapped_column(ForeignKey("assets.sha256"))
+    mark: Mapped[str | None] = mapped_column(index=True)
+    """Of what was signed and by whom, as a signature differs each time; None without one."""
 
 
 class AssetRow(Row):

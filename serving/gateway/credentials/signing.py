@@ -1,5 +1,6 @@
 """Signs a finished file; whatever is written into it later breaks the signature."""
 
+import hashlib
 import io
 from importlib.metadata import version
 from typing import Any
@@ -8,12 +9,12 @@ from c2pa import Builder, C2paSignerInfo, C2paSigningAlg, Context, Settings, Sig
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from luciole.domain import InvalidRequest, RenderPlan
+from luciole.domain import InvalidRequest
 from serving.gateway.credentials.authority import Identity
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 DRAWN, COMPOSED = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
-"""Drawn by a model alone, or into somebody's picture."""
+"""Drawn by a model alone; drawn into somebody's picture, or put together of pictures and words."""
 
 
 class Credentials:
@@ -26,16 +27,28 @@ class Credentials:
         thumbnails = {"builder": {"thumbnail": {"enabled": False}}}
         self._context = Context(Settings.from_dict(thumbnails))
         self._generator = {"name": "Luciole", "version": version("luciole")}
+        self._chain, self._kinds = identity.chain, frozenset(Builder.get_supported_mime_types())
 
-    def signed(self, content: bytes, mime: str, plan: RenderPlan) -> bytes:
-        """The file with a manifest that says how the picture came to be."""
+    def takes(self, mime: str) -> bool:
+        """Whether files of this media type can carry them: PNG, WebP, JPEG, GIF, MP4, not JSON."""
+        return mime in self._kinds
+
+    def mark(self, content: bytes) -> str:
+        """Of what is to be signed and of who signs: two signatures of the same differ."""
+        return hashlib.sha256(hashlib.sha256(content).digest() + self._chain).hexdigest()
+
+    def composed(self, content: bytes, mime: str) -> bytes:
+        """What was put together of pictures, signed."""
+        return self.signed(content, mime, COMPOSED)
+
+    def signed(self, content: bytes, mime: str, kind: str) -> bytes:
+        """The file with a manifest that says how it came to be: DRAWN or COMPOSED."""
         source, target = io.BytesIO(content), io.BytesIO()
-        with Builder(self._manifest(plan), context=self._context) as builder:
+        with Builder(self._manifest(kind), context=self._context) as builder:
             builder.sign(self._signer, mime, source, target)
         return target.getvalue()
 
-    def _manifest(self, plan: RenderPlan) -> dict[str, Any]:
-        kind = COMPOSED if plan.mask is not None else DRAWN
+    def _manifest(self, kind: str) -> dict[str, Any]:
         action = {"action": "c2pa.created", "digitalSourceType": SOURCE + kind}
         return {
             "claim_generator_info": [self._generator],

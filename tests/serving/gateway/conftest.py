@@ -173,8 +173,8 @@ def working(state: Path, **limits: float) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture(scope="session")
 def worker(guarded: tuple[str, Path]) -> Iterator[None]:
-    """Draws the jobs of the guarded service."""
-    with working(guarded[1]):
+    """Draws the jobs of the guarded service, and signs what it makes of their frames."""
+    with working(guarded[1], seal=True):
         yield
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.serving.gateway.conftest import working
+from tests.serving.gateway.reading import credentials_of
 from tests.serving.gateway.test_characters import create, upload
 from tests.serving.gateway.test_generations import ended
 
@@ -95,6 +96,9 @@ def test_what_is_unchanged_is_not_drawn_again_and_comes_to_the_same_files(
     assert (drawing, job["units"], job["outputs"]) == ([], 0, [])
     again = built(admin, place)[1]
     assert [file["sha256"] for file in again["files"]] == [file["sha256"] for file in job["files"]]
+    signed = content(job, "contact-sheet.png")
+    assert signed == content(again, "contact-sheet.png")
+    assert credentials_of(signed, "image/png", None)[0] == "Valid"
     frames[0]["words"] = "other words"
     assert admin.put(place, json=board(*frames)).status_code == 200
     assert stale(admin, place) == ["a", "b"]
@@ -102,6 +106,21 @@ def test_what_is_unchanged_is_not_drawn_again_and_comes_to_the_same_files(
     frames[0]["words"] = "a"
     admin.put(place, json=board(*frames))
     assert stale(admin, place) == []
+
+
+def test_sheets_and_animatics_carry_credentials_of_their_own_once_for_each_tenant(
+    admin: httpx.Client, stranger: httpx.Client, worker: None, guarded: tuple[str, Path]
+) -> None:
+    anchor = (guarded[1] / "credentials" / "authority.pem").read_bytes()
+    twin = board({"name": "a"}, title="Twins")
+    one, other = (built(client, keep(client, twin))[1] for client in (admin, stranger))
+    for name, mime in (("contact-sheet.png", "image/png"), ("animatic.gif", "image/gif")):
+        file = content(one, name)
+        trusted, manifest = credentials_of(file, mime, anchor)
+        assert trusted == "Trusted"
+        assert "compositeWithTrainedAlgorithmicMedia" in str(manifest)
+        # Another tenant's are of the same pictures, and signed for that tenant.
+        assert content(other, name) != file
 
 
 def test_a_character_is_named_by_its_id_and_its_change_makes_frames_stale(

@@ -1,7 +1,8 @@
 """A real worker over an engine that only pretends: `python stub_worker.py DATABASE OBJECTS NOTES`.
 
 Frames say in their prompt what shall happen, and every frame that is begun is a line of NOTES.
-When the last frame had its first step is in `stepped` beside it.
+When the last frame had its first step is in `stepped` beside it. With `seal` among the limits,
+sheets and animatics are signed as the gateway of the same state signs.
 """
 
 import io
@@ -17,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 from luciole.domain import EngineBadOutput, EngineError, RenderPlan
+from serving.gateway.credentials import authority
+from serving.gateway.credentials.signing import Credentials
 from serving.jobs.artist import Pixels, Watch
 from serving.jobs.process import WorkerLimits, run_worker
 from serving.jobs.storyboards import kinds
@@ -69,8 +72,11 @@ def main(url: str, folder: str, notes: str, said: str) -> None:
     limits = json.loads(said)
     if "orphans" in limits:
         limits["orphans"] = timedelta(seconds=limits["orphans"])
+    identity = Path(folder).with_name("credentials")
+    seal = Credentials(authority.made(identity)) if limits.pop("seal", False) else None
     database, objects = open_database(url), open_objects(f"file://{folder}")
-    studio = Studio(Pretender(Path(notes)), encode, objects, kinds(database, objects, None))
+    known = kinds(database, objects, None)
+    studio = Studio(Pretender(Path(notes)), encode, objects, known, seal)
     run_worker(url, database, studio, WorkerLimits(**limits))
 
 
