@@ -54,6 +54,8 @@ class TenantRow(Row):
     """Steps x megapixels a calendar month; None is without bound."""
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What differs from the service's own rate limits."""
+    character_revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Counts the changes of its characters, in the order in which they are committed."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -324,11 +326,16 @@ class CharacterRow(Row):
     """Somebody who can be drawn again; `embedding` stands for all references together."""
 
     __tablename__ = "characters"
-    __table_args__ = (UniqueConstraint("tenant", "name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant", "name"),
+        Index("ix_characters_tenant_revision", "tenant", "revision"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str]
     version: Mapped[int] = mapped_column(default=1)
+    revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The tenant's count at the last change of this one; indexes read what is newer than they."""
     facets: Mapped[dict[str, Any]]
     """Identity, outfit, palette, pose."""
     embedding: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -370,6 +377,17 @@ class CharacterVersionRow(Row):
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     document: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class CharacterRemovalRow(Row):
+    """Tells the indexes of other processes for a day that somebody is gone, and no more."""
+
+    __tablename__ = "character_removals"
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    """What indexes call it: a part of its id, which is chance."""
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class StoryboardRow(Row):

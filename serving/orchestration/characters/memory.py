@@ -1,6 +1,5 @@
 """Makes characters, changes them, finds them again, and forgets them."""
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,11 +12,12 @@ from sqlalchemy.exc import IntegrityError
 
 from luciole.domain import InvalidRequest
 from luciole.domain.character import Box, Character, Consent, Embedding, Facet, Reference
-from luciole.neighbours import Direction, IndexDamaged, Names, Neighbours
+from luciole.neighbours import Direction, Names
 from serving.orchestration.characters import records
 from serving.orchestration.characters.crops import GivenPicture, Looked, embed, look
 from serving.orchestration.characters.encoder import Embeddings, Encoder
 from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
+from serving.orchestration.characters.indexes import Indexes
 from serving.orchestration.characters.package import pack, unpack
 from serving.orchestration.pictures import decode
 from serving.storage.columns import new_id
@@ -25,7 +25,6 @@ from serving.storage.database import READING
 from serving.storage.objects import Objects
 from serving.storage.writing import storage_errors
 
-_PAGE = 50_000
 NEAR = 0.9
 """Cosine from which two characters are pointed out as perhaps the same. For pocket's image encoder
 one pair of different people in a thousand is above 0.83; a picture saved anew stays at 0.99."""
@@ -50,17 +49,16 @@ class Remembered:
 class CharacterMemory:
     """SQL is the truth and the index a help: whatever the index says is looked up in SQL.
 
-    An index belongs to one tenant, is one file, and is made again from SQL when it is missing,
-    damaged or of another encoder. One process has it open. Safe to call from several threads;
-    every method blocks.
+    What another process made is found at once, and what it deleted is not. Safe to call from
+    several threads; every method blocks.
     """
 
     def __init__(
         self, database: Engine, objects: Objects, encoder: Encoder, folder: Path, near: float = NEAR
     ) -> None:
         self._database, self._objects, self._encoder = database, objects, encoder
-        self._folder, self._near = folder, near
-        self._indexes: dict[str, Neighbours] = {}
+        self._near = near
+        self._indexes = Indexes(database, folder, encoder.hash, encoder.dimension)
         self._lock = threading.RLock()
 
     def create(
@@ -187,27 +185,23 @@ class CharacterMemory:
     def delete(self, tenant: str, character: str) -> None:
         """Rows, versions, index entry and files that nobody else needs; CharacterNotFound."""
         with self._lock:
-            index = self._index(tenant)
+            self._ready(tenant)
             with storage_errors(), self._database.begin() as connection:
-                files = records.remove(connection, tenant, character)
-            index.remove(np.array([records.number_of(character)], np.int64))
-            self._write(tenant, index)
-            for sha256, extension in files:
+                removed = records.remove(connection, tenant, character)
+            self._indexes.remove(tenant, character, removed.revision)
+            for sha256, extension in removed.files:
                 self._objects.delete(sha256, extension)
 
     def rebuild(self, tenant: str) -> int:
         """Make the index again from SQL alone; its size."""
         with self._lock:
-            fresh = Neighbours(self._encoder.dimension)
-            self._indexes[tenant] = self._caught_up(tenant, fresh)
-            self._write(tenant, self._indexes[tenant])
-            return len(self._indexes[tenant])
+            self._embed_unseen(tenant)
+            return self._indexes.rebuild(tenant)
 
     def close(self) -> None:
         """Write every index; the next start then has nothing to catch up with."""
         with self._lock:
-            for tenant, index in self._indexes.items():
-                self._write(tenant, index)
+            self._indexes.close()
 
     def picture(self, reference: Reference) -> bytes:
         """The file of a reference's crop; InvalidRequest if it is gone from the store."""
@@ -228,60 +222,39 @@ class CharacterMemory:
             self._objects.put(file.content, file.kept.extension, file.kept.mime)
         kept = [file.kept for file in looked.files]
         with self._lock:
-            index = self._index(tenant)
+            self._ready(tenant)
             try:
                 with storage_errors(), self._database.begin() as connection:
-                    records.save(connection, tenant, character, kept, looked.embeddings)
+                    revision = records.save(connection, tenant, character, kept, looked.embeddings)
             except IntegrityError as error:
                 with suppress(CharacterNotFound):
                     if self.named(tenant, character.name).id != character.id:
                         words = f"another process just took {character.name!r}; choose another"
                         raise CharacterNameTaken("name", words) from error
                 raise
-            direction = np.array([character.embedding.values], np.float32)
-            names = np.array([records.number_of(character.id)], np.int64)
-            index.add(names, direction, np.array([character.version], np.int64))
+            self._indexes.add(tenant, character, revision)
         return Remembered(character, self.near_duplicates(tenant, character))
 
     def _like(self, tenant: str, direction: Direction, count: int) -> list[Found]:
+        encoder = self._encoder.hash
         with self._lock, self._reading() as connection:
-            index = self._index(tenant)
+            self._ready(tenant)
+            index = self._indexes.now(connection, tenant)
 
             def exact(names: Names) -> Embeddings:
-                return records.directions(connection, tenant, names.tolist(), len(direction))
+                numbers, length = names.tolist(), len(direction)
+                return records.directions(connection, tenant, encoder, numbers, length)
 
             nearest = dict(index.search(direction, count, exact))
             ids = records.ids_of(connection, tenant, list(nearest))
             known = records.several(connection, tenant, list(ids.values()))
         return [Found(known[ids[number]], cosine) for number, cosine in nearest.items()]
 
-    def _index(self, tenant: str) -> Neighbours:
-        """The tenant's index, brought up to date when it is first needed."""
-        if tenant not in self._indexes:
-            index = Neighbours(self._encoder.dimension)
-            with suppress(FileNotFoundError, IndexDamaged):
-                kept, facts = Neighbours.open(self._file_of(tenant))
-                if facts == {"tenant": tenant, "encoder": self._encoder.hash}:
-                    index = kept
-            self._indexes[tenant] = self._caught_up(tenant, index)
-        return self._indexes[tenant]
-
-    def _caught_up(self, tenant: str, index: Neighbours) -> Neighbours:
-        """What SQL has and the index has not is added, the opposite is taken out."""
-        self._embed_unseen(tenant)
-        held = dict(zip(index.names.tolist(), index.versions.tolist(), strict=True))
-        with self._reading() as connection:
-            if not held:
-                expected = records.count(connection, tenant)
-                index = Neighbours(self._encoder.dimension, expected)
-            for page in records.pages(connection, tenant, self._encoder.hash, _PAGE):
-                new = [one for one in page if held.pop(one[0], None) != one[1]]
-                if new:
-                    names, versions, vectors = zip(*new, strict=True)
-                    rows = np.frombuffer(b"".join(vectors), "<f4").reshape(len(new), -1)
-                    index.add(np.array(names, np.int64), rows, np.array(versions, np.int64))
-        index.remove(np.array(list(held), np.int64))
-        return index
+    def _ready(self, tenant: str) -> None:
+        """Open the tenant's index when it is first needed."""
+        if not self._indexes.holds(tenant):
+            self._embed_unseen(tenant)
+            self._indexes.open(tenant)
 
     def _embed_unseen(self, tenant: str) -> None:
         """Characters of another encoder get directions of this one, and no new version."""
@@ -306,14 +279,6 @@ class CharacterMemory:
         mean = chosen.mean(axis=0)
         unit = mean / np.linalg.norm(mean)
         return Embedding(encoder=self._encoder.hash, values=tuple(unit.tolist()))
-
-    def _write(self, tenant: str, index: Neighbours) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        index.save(self._file_of(tenant), {"tenant": tenant, "encoder": self._encoder.hash})
-
-    def _file_of(self, tenant: str) -> Path:
-        """A tenant's name may hold anything, a file's may not."""
-        return self._folder / f"{hashlib.sha256(tenant.encode()).hexdigest()[:32]}.index"
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -23,6 +23,13 @@ from sqlalchemy import (
 
 from luciole.domain import InvalidRequest
 from luciole.domain.character import Character, Embedding, Facet
+from serving.orchestration.characters.changes import (
+    DIGITS,
+    Indexed,
+    next_revision,
+    note_removal,
+    number_of,
+)
 from serving.orchestration.characters.encoder import Embeddings
 from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.characters.traits import free_words, traits
@@ -36,7 +43,6 @@ from serving.storage.tables import (
 )
 from serving.storage.writing import insert_if_new
 
-_DIGITS = 15
 KIND = "character"
 """Of the references that characters hold on assets."""
 
@@ -53,17 +59,27 @@ class Kept:
     height: int
 
 
+@dataclass(frozen=True)
+class Removed:
+    """Hash and extension of every file that nobody needs any more, and the number of the change."""
+
+    files: list[tuple[str, str]]
+    revision: int
+
+
 def save(
     connection: Connection,
     tenant: str,
     character: Character,
     kept: Sequence[Kept],
     embeddings: Embeddings,
-) -> None:
+) -> int:
     """Write a new version: the first inserts, the next ones replace and keep what was.
 
-    `embeddings` are those of the references, in order. CharacterNameTaken within the tenant.
+    Returns the number of the change. `embeddings` are those of the references, in order.
+    CharacterNameTaken within the tenant.
     """
+    revision = next_revision(connection, tenant)
     taken = select(CharacterRow.id).where(
         CharacterRow.tenant == tenant,
         CharacterRow.name == character.name,
@@ -74,6 +90,7 @@ def save(
     values = {
         "name": character.name,
         "version": character.version,
+        "revision": revision,
         "facets": {"words": dict(character.words), "traits": _traits(character)},
         "embedding": to_bytes(character.embedding.values),
         "encoder": character.embedding.encoder,
@@ -96,6 +113,7 @@ def save(
             character=character.id, version=character.version, tenant=tenant, document=document
         )
     )
+    return revision
 
 
 def _save_references(
@@ -210,8 +228,9 @@ def described(
     return [(_character(row), row.score / len(points)) for row in connection.execute(asked)]
 
 
-def remove(connection: Connection, tenant: str, character: str) -> list[tuple[str, str]]:
-    """Delete the rows; returns hash and extension of every file that nobody needs any more."""
+def remove(connection: Connection, tenant: str, character: str) -> Removed:
+    """Delete the rows; CharacterNotFound."""
+    revision = next_revision(connection, tenant)
     mine = (CharacterRow.tenant == tenant, CharacterRow.id == character)
     held = select(AssetRefRow.sha256).where(
         AssetRefRow.tenant == tenant, AssetRefRow.kind == KIND, AssetRefRow.owner == character
@@ -238,21 +257,21 @@ def remove(connection: Connection, tenant: str, character: str) -> list[tuple[st
         select(AssetRow.sha256, AssetRow.extension).where(AssetRow.sha256.in_(gone))
     ).all()
     connection.execute(delete(AssetRow).where(AssetRow.sha256.in_(gone)))
-    return [(row.sha256, row.extension) for row in files]
-
-
-def number_of(character: str) -> int:
-    """The index's name of a character: the first 60 bits of its id."""
-    return int(character.rpartition("_")[2][:_DIGITS], 16)
+    note_removal(connection, tenant, character, revision)
+    return Removed([(row.sha256, row.extension) for row in files], revision)
 
 
 def directions(
-    connection: Connection, tenant: str, numbers: Sequence[int], dimension: int
+    connection: Connection, tenant: str, encoder: str, numbers: Sequence[int], dimension: int
 ) -> Float32[np.ndarray, "n d"]:
-    """The exact embeddings of characters, in order; zeros for one that is gone."""
-    known = {number_of(row.id): row.embedding for row in _rows(connection, tenant, numbers)}
-    rows = [np.frombuffer(known.get(one) or bytes(4 * dimension), "<f4") for one in numbers]
-    return np.array(rows, np.float32).reshape(len(numbers), dimension)
+    """The exact embeddings of characters, in order; zeros for one that is gone.
+
+    One whose embedding another encoder made is as good as gone.
+    """
+    rows = [row for row in _rows(connection, tenant, numbers) if row.encoder == encoder]
+    known = {number_of(row.id): row.embedding for row in rows}
+    found = [np.frombuffer(known.get(one) or bytes(4 * dimension), "<f4") for one in numbers]
+    return np.array(found, np.float32).reshape(len(numbers), dimension)
 
 
 def ids_of(connection: Connection, tenant: str, numbers: Sequence[int]) -> dict[int, str]:
@@ -262,18 +281,16 @@ def ids_of(connection: Connection, tenant: str, numbers: Sequence[int]) -> dict[
 
 def _rows(connection: Connection, tenant: str, numbers: Sequence[int]) -> list[Row[Any]]:
     """By ranges of ids, which their index answers."""
-    starts = [f"character_{number:0{_DIGITS}x}" for number in numbers]
+    starts = [f"character_{number:0{DIGITS}x}" for number in numbers]
     ranges = [CharacterRow.id.between(start, f"{start}g") for start in starts]
-    asked = select(CharacterRow.id, CharacterRow.embedding).where(
+    asked = select(CharacterRow.id, CharacterRow.embedding, CharacterRow.encoder).where(
         CharacterRow.tenant == tenant, or_(false(), *ranges)
     )
     return list(connection.execute(asked))
 
 
-def pages(
-    connection: Connection, tenant: str, encoder: str, size: int
-) -> Iterator[list[tuple[int, int, bytes]]]:
-    """The index's name, version and embedding of every character that one encoder has seen."""
+def pages(connection: Connection, tenant: str, encoder: str, size: int) -> Iterator[list[Indexed]]:
+    """Every character that one encoder has seen."""
     asked = (
         select(CharacterRow.id, CharacterRow.version, CharacterRow.embedding)
         .where(CharacterRow.tenant == tenant, CharacterRow.encoder == encoder)
@@ -308,12 +325,17 @@ def reembed(
     embeddings: Embeddings,
 ) -> None:
     """Replace directions by those of another encoder, unless the character changed meanwhile."""
+    revision = next_revision(connection, tenant)
     chosen = update(CharacterRow).where(
         CharacterRow.tenant == tenant,
         CharacterRow.id == character.id,
         CharacterRow.version == character.version,
     )
-    values = {"embedding": to_bytes(embedding.values), "encoder": embedding.encoder}
+    values = {
+        "embedding": to_bytes(embedding.values),
+        "encoder": embedding.encoder,
+        "revision": revision,
+    }
     if connection.execute(chosen.values(**values, changed_at=CharacterRow.changed_at)).rowcount:
         again = character.model_copy(update={"embedding": embedding})
         _save_references(connection, tenant, again, (), embeddings)

@@ -11,13 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 from websockets.sync.client import connect
 
 from evals.bench.postgres import programs, serving
 from luciole.client import Luciole, NotFound
+from serving.orchestration.characters.memory import CharacterMemory
+from serving.storage.database import open_database
+from serving.storage.migrate import migrate
+from serving.storage.objects import open_objects
+from serving.storage.tables import TenantRow
 from tests.serving.gateway.conftest import WORKER
 from tests.serving.gateway.test_client import STORY
-from tests.serving.orchestration.characters.colours import drawing
+from tests.serving.orchestration.characters.colours import Colours, drawing
+from tests.serving.orchestration.characters.test_following import follow_each_other
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,15 @@ def sees_previews(address: str, service: Luciole) -> None:
         assert {"job.state", "queue.changed"} <= seen
         service.versions.discard(job)
         assert service.wait(job).decision == "discarded"
+
+
+def test_two_processes_follow_each_others_characters_on_postgres(
+    database: str, tmp_path: Path
+) -> None:
+    engine, objects = open_database(database), open_objects(f"file://{tmp_path}/objects")
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(TenantRow).values(id="two", name="two"))
+    one, other = (CharacterMemory(engine, objects, Colours(), tmp_path / f) for f in ("a", "b"))
+    follow_each_other(one, other, "two")
+    engine.dispose()
