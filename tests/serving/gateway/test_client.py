@@ -17,8 +17,6 @@ from luciole.client import (
     Refused,
     Unauthenticated,
     Unreachable,
-    async_sections,
-    sections,
 )
 from tests.serving.orchestration.characters.colours import drawing
 
@@ -170,9 +168,6 @@ def test_words_are_read_and_expanded(service: Luciole) -> None:
 
 
 def test_the_event_loop_has_the_same_parts(guarded: tuple[str, Path], key: str) -> None:
-    def methods(kind: type) -> list[str]:
-        return sorted(name for name in vars(kind) if not name.startswith("_"))
-
     async def use() -> None:
         async with AsyncLuciole(guarded[0], key) as service:
             made = await service.characters.create("Loop", given_by="x", files=[drawing(421)])
@@ -183,5 +178,3 @@ def test_the_event_loop_has_the_same_parts(guarded: tuple[str, Path], key: str) 
             await service.characters.delete(made.id)
 
     asyncio.run(use())
-    for name in ("Characters", "Storyboards", "Versions", "Words"):
-        assert methods(getattr(sections, name)) == methods(getattr(async_sections, f"Async{name}"))
