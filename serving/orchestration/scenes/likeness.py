@@ -36,7 +36,8 @@ def likeness_of(encoder: Encoder | None, storyboard: Storyboard, pictures: Pictu
 class FrameLikeness:
     """The cosine between somebody's part of a frame and the mean of their identity's pictures.
 
-    Who has no pictures has no score.
+    Of a part that is higher than wide the upper square counts: the head is there. Who has no
+    pictures has no score.
     """
 
     def __init__(self, encoder: Encoder, storyboard: Storyboard, shelf: Pictures) -> None:
@@ -53,12 +54,20 @@ class FrameLikeness:
         names = [name for name in between if name in self._means]
         if not names:
             return {}
-        parts = [np.ascontiguousarray(picture[:, slice(*between[name])]) for name in names]
+        parts = [upper(picture[:, slice(*between[name])]) for name in names]
         seen = embed(parts, self._encoder)
         return {
             name: round(float(row @ self._means[name]), 4)
             for name, row in zip(names, seen, strict=True)
         }
+
+
+def upper(part: Picture) -> Picture:
+    """A square, a little below the upper edge, of what is higher than wide; else all of it."""
+    height, width = part.shape[:2]
+    top = max(0, min(height // 16, height - width))
+    side = width if height > width else height
+    return np.ascontiguousarray(part[top : top + side])
 
 
 def _mean(pictures: list[Picture], encoder: Encoder) -> Embeddings:
