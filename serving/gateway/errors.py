@@ -34,7 +34,7 @@ from serving.gateway.refusals import (
     Unauthenticated,
     Unprocessable,
 )
-from serving.jobs.errors import JobNotFound, KeyReused
+from serving.jobs.errors import CharacterInUse, JobNotFound, KeyReused
 from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.errors import PolicyRefusal, ServiceAway
 from serving.storage.errors import StorageFull, StorageUnavailable
@@ -61,6 +61,7 @@ TABLE: dict[type[LucioleError], Answer] = {
     JobNotFound: Answer(404, "invalid_request_error"),
     CharacterNotFound: Answer(404, "invalid_request_error"),
     Conflict: Answer(409, "invalid_request_error"),
+    CharacterInUse: Answer(409, "invalid_request_error"),
     CharacterNameTaken: Answer(409, "invalid_request_error"),
     TooLarge: Answer(413, "invalid_request_error"),
     Unprocessable: Answer(422, "invalid_request_error"),

@@ -19,3 +19,9 @@ class Fenced(LucioleError):
     """This worker's lease was given up while it was away; nothing that it writes counts."""
 
     code = "fenced"
+
+
+class CharacterInUse(LucioleError):
+    """A build that has not ended draws the character."""
+
+    code = "conflict"

@@ -11,11 +11,13 @@ from sqlalchemy import Connection, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luciole.domain.job import DrawnFrame, Job, JobEvent, JobFile, JobState
-from serving.jobs import ending, events, previews, records
+from serving.jobs import ending, events, forgetting, previews, records
 from serving.jobs.accepting import Accepted, accept
 from serving.jobs.feed import Feed
+from serving.jobs.forgetting import Trace
 from serving.jobs.previews import Preview
 from serving.jobs.work import Idempotency, NewJob
+from serving.storage.assets import File
 from serving.storage.database import READING
 from serving.storage.tables import JobRow
 from serving.storage.writing import storage_errors
@@ -61,6 +63,10 @@ class Jobs(Protocol):
 
     async def cancel(self, tenant: str, job: str) -> Job:
         """A queued job ends at once, a running one at its next step, an ended one stays."""
+        ...
+
+    async def forget(self, tenant: str, trace: Trace) -> list[File]:
+        """Take a character out of what was built; files that nobody needs now. CharacterInUse."""
         ...
 
     async def say(self, tenant: str, kind: str, data: dict[str, Any]) -> None:
@@ -138,6 +144,10 @@ class SqlJobs:
     async def cancel(self, tenant: str, job: str) -> Job:
         """A queued job ends at once, a running one at its next step, an ended one stays."""
         return await self._write(_cancel, tenant, job)
+
+    async def forget(self, tenant: str, trace: Trace) -> list[File]:
+        """Take a character out of what was built; files that nobody needs now. CharacterInUse."""
+        return await self._write(forgetting.forget, tenant, trace)
 
     async def say(self, tenant: str, kind: str, data: dict[str, Any]) -> None:
         """Add an event of something else than a job."""

@@ -1,9 +1,9 @@
 """Files that rows name, opened by their hash; those that nothing names any more, removed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, exists, select
+from sqlalchemy import Connection, Engine, delete, exists, select
 
 from luciole.domain import InvalidRequest
 from serving.storage.columns import now
@@ -14,6 +14,8 @@ from serving.storage.tables import AssetRefRow, AssetRow
 from serving.storage.writing import storage_errors
 
 AT_ONCE = 500
+File = tuple[str, str]
+"""Hash and extension."""
 
 
 def content(database: Engine, objects: Objects, sha256: str) -> bytes:
@@ -27,6 +29,16 @@ def content(database: Engine, objects: Objects, sha256: str) -> bytes:
     if found is None:
         raise StorageUnavailable("objects", f"the file of {sha256[:12]}... is missing")
     return found
+
+
+def release(connection: Connection, hashes: Collection[str]) -> list[File]:
+    """Delete the rows of those that nothing refers to; returns the files, which can go now."""
+    unused = ~exists().where(AssetRefRow.sha256 == AssetRow.sha256)
+    asked = select(AssetRow.sha256, AssetRow.extension).where(AssetRow.sha256.in_(hashes), unused)
+    files = [(row.sha256, row.extension) for row in connection.execute(asked)]
+    gone = AssetRow.sha256.in_([sha256 for sha256, _ in files])
+    connection.execute(delete(AssetRow).where(gone))
+    return files
 
 
 def sweep(database: Engine, objects: Objects, age: timedelta) -> list[str]:

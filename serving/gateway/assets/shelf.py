@@ -12,6 +12,7 @@ from luciole.domain import InvalidRequest
 from serving.gateway.assets.signing import Signer
 from serving.gateway.assets.uploads import Inspected
 from serving.gateway.refusals import NotFound
+from serving.storage.assets import File
 from serving.storage.database import READING
 from serving.storage.objects import Objects
 from serving.storage.tables import AssetRefRow, AssetRow, TenantRow
@@ -172,6 +173,11 @@ class Shelf:
         if found is None:
             raise NotFound("asset", "its bytes are gone")
         return found
+
+    async def drop(self, files: Collection[File]) -> None:
+        """Delete files that no row names any more."""
+        for sha256, extension in files:
+            await asyncio.to_thread(self._objects.delete, sha256, extension)
 
     def path(self, asset: Asset) -> str:
         """The address below the service's root that opens the file for a while."""

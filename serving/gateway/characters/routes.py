@@ -34,6 +34,7 @@ from serving.gateway.cursors import Limit, cursor_of, named_by
 from serving.gateway.events.announcing import announce
 from serving.gateway.parts import Its, Parts, parts_of
 from serving.gateway.refusals import Conflict
+from serving.jobs.forgetting import Trace
 from serving.orchestration.characters.memory import CharacterMemory, Remembered
 
 
@@ -177,7 +178,14 @@ async def change(
 
 @router.delete("/{character}", status_code=204)
 async def forget(character: Id, caller: Writer, parts: Its, memory: Memory) -> None:
-    """Remove every trace: all versions, the index entry, and files that nothing else needs."""
+    """Remove all versions, the index entry, files that nothing else needs, and the plans of frames.
+
+    Builds say no more of it, and must have ended: 409. Pictures that were drawn stay, with the
+    words that drew them inside; storyboards keep what their writers wrote, and its id.
+    """
+    every, own = await asyncio.to_thread(memory.pictures, caller.tenant, character)
+    trace = Trace(character, every, own)
+    await parts.shelf.drop(await parts.jobs.forget(caller.tenant, trace))
     await asyncio.to_thread(memory.delete, caller.tenant, character)
     await announce(parts.jobs, caller.tenant, "character", character)
 

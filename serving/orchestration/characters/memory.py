@@ -182,6 +182,12 @@ class CharacterMemory:
         card = package.card
         return self.create(tenant, name or card.name, card.words, package.pictures, card.consent)
 
+    def pictures(self, tenant: str, character: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The hashes of all that any version was made of, and of what nothing else needs."""
+        with self._reading() as connection:
+            records.find(connection, tenant, character)
+            return records.pictures(connection, tenant, character)
+
     def delete(self, tenant: str, character: str) -> None:
         """Rows, versions, index entry and files that nobody else needs; CharacterNotFound."""
         with self._lock:

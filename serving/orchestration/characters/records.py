@@ -33,6 +33,7 @@ from serving.orchestration.characters.changes import (
 from serving.orchestration.characters.encoder import Embeddings
 from serving.orchestration.characters.errors import CharacterNameTaken, CharacterNotFound
 from serving.orchestration.characters.traits import free_words, traits
+from serving.storage.assets import File, release
 from serving.storage.columns import new_id
 from serving.storage.tables import (
     AssetRefRow,
@@ -63,7 +64,7 @@ class Kept:
 class Removed:
     """Hash and extension of every file that nobody needs any more, and the number of the change."""
 
-    files: list[tuple[str, str]]
+    files: list[File]
     revision: int
 
 
@@ -228,6 +229,18 @@ def described(
     return [(_character(row), row.score / len(points)) for row in connection.execute(asked)]
 
 
+def pictures(
+    connection: Connection, tenant: str, character: str
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Every picture that any version was made of, and those that nothing else needs."""
+    held = AssetRefRow.owner == character, AssetRefRow.kind == KIND, AssetRefRow.tenant == tenant
+    every = frozenset(connection.execute(select(AssetRefRow.sha256).where(*held)).scalars())
+    others = select(AssetRefRow.sha256).where(
+        AssetRefRow.sha256.in_(every), AssetRefRow.owner != character
+    )
+    return every, every - set(connection.execute(others).scalars())
+
+
 def remove(connection: Connection, tenant: str, character: str) -> Removed:
     """Delete the rows; CharacterNotFound."""
     revision = next_revision(connection, tenant)
@@ -247,18 +260,9 @@ def remove(connection: Connection, tenant: str, character: str) -> Removed:
             AssetRefRow.tenant == tenant, AssetRefRow.kind == KIND, AssetRefRow.owner == character
         )
     )
-    needed = set(
-        connection.execute(
-            select(AssetRefRow.sha256).where(AssetRefRow.sha256.in_(hashes))
-        ).scalars()
-    )
-    gone = [sha for sha in hashes if sha not in needed]
-    files = connection.execute(
-        select(AssetRow.sha256, AssetRow.extension).where(AssetRow.sha256.in_(gone))
-    ).all()
-    connection.execute(delete(AssetRow).where(AssetRow.sha256.in_(gone)))
+    files = release(connection, hashes)
     note_removal(connection, tenant, character, revision)
-    return Removed([(row.sha256, row.extension) for row in files], revision)
+    return Removed(files, revision)
 
 
 def directions(

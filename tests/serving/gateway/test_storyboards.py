@@ -2,9 +2,12 @@
 
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -140,6 +143,74 @@ def test_a_character_is_named_by_its_id_and_its_change_makes_frames_stale(
     admin.delete(f"/api/v1/characters/{made['id']}")
     gone = admin.get(f"{place}/frames")
     assert (gone.status_code, gone.json()["field"]) == (400, "characters.aki.id")
+
+
+def rows(state: Path) -> str:
+    """Every row of every table, read by another process."""
+    script = (
+        "import sqlite3, sys;"
+        "print(*sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).iterdump())"
+    )
+    words = [sys.executable, "-c", script, str(state / "luciole.db")]
+    return subprocess.run(words, capture_output=True, check=True, text=True).stdout
+
+
+def test_builds_forget_a_character_that_is_deleted_and_nothing_else(
+    admin: httpx.Client, worker: None, guarded: tuple[str, Path]
+) -> None:
+    words = {"identity": "a boy with heliotrope hair"}
+    gone, stays = (
+        create(admin, name, *upload(admin, seed), words=said).json()
+        for name, seed, said in (("Gone", 311, words), ("Stays", 312, {"identity": "a tall girl"}))
+    )
+    [crop], [other] = ([one["crop"] for one in made["references"]] for made in (gone, stays))
+    admin.delete(f"/api/v1/assets/{crop}")  # its upload: only the character needs it now
+    cast = {"gone": {"id": gone["id"]}, "stays": {"id": stays["id"]}}
+    frames = [{"name": name, "characters": {name: {}}} for name in cast]
+    story = board(
+        *frames, {"name": "both", "characters": {one: {} for one in cast}}, characters=cast
+    )
+    place, deleted = keep(admin, story), keep(admin, story | {"title": "Deleted later"})
+    job, lost = built(admin, place)[1], built(admin, deleted)[1]
+    kept = admin.post(
+        "/api/v1/versions", json={"subject": "frame", "job": job["jobId"], "index": 0}
+    )
+    assert kept.status_code == 201, kept.text
+    admin.delete(deleted)
+    once = keep(admin, board(frames[0], characters={"gone": cast["stays"]}))
+    untouched = built(admin, once)[1]
+    admin.put(once, json=board(frames[0], characters={"gone": cast["gone"]}))
+    held = rows(guarded[1])
+    assert all(trace in held for trace in (crop, "heliotrope", other, "a tall girl"))
+
+    assert admin.delete(f"/api/v1/characters/{gone['id']}").status_code == 204
+
+    held = rows(guarded[1])
+    assert [trace for trace in (crop, "heliotrope", '"Gone"') if trace in held] == []
+    assert (other in held, "a tall girl" in held) == (True, True)
+    after = admin.get(f"/api/v1/jobs/{job['jobId']}").json()
+    assert after["outputs"] == [one | {"url": ANY} for one in job["outputs"]]
+    names = [file["name"] for file in job["files"] if file["name"] != "manifest.json"]
+    assert [file["name"] for file in after["files"]] == names
+    manifests = [file["url"] for one in (job, lost) for file in one["files"]
+                 if file["name"] == "manifest.json"]  # fmt: skip
+    assert [httpx.get(url).status_code for url in manifests] == [404, 404]
+    assert content(untouched, "manifest.json")  # its name was another's when it was built
+    admin.put(place, json=board(*frames[1:], characters={"stays": cast["stays"]}))
+    assert stale(admin, place) == []
+
+
+def test_a_character_that_is_being_drawn_is_not_deleted(admin: httpx.Client) -> None:
+    made = create(admin, "Busy", *upload(admin, 321), words={"identity": "a boy"}).json()
+    cast = {"busy": {"id": made["id"]}}
+    place = keep(admin, board({"name": "a", "characters": {"busy": {}}}, characters=cast))
+    job = admin.post(f"{place}/builds", json={"project": "busy"}).json()["job_id"]
+    if admin.get(f"/api/v1/jobs/{job}").json()["status"] == "pending":
+        refused = admin.delete(f"/api/v1/characters/{made['id']}")
+        assert (refused.status_code, job in refused.json()["detail"]) == (409, True)
+    admin.post(f"/api/v1/jobs/{job}/cancel")
+    ended(admin, job)
+    assert admin.delete(f"/api/v1/characters/{made['id']}").status_code == 204
 
 
 def test_a_build_goes_on_where_its_worker_was_killed(easel: Any, tmp_path: Path) -> None:
