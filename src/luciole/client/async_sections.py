@@ -92,7 +92,7 @@ class AsyncCharacters:
         return await self._send(story_calls.change_character(character, changes))
 
     async def delete(self, character: str) -> None:
-        """Remove every trace."""
+        """Remove it, and what builds say of it; Conflict while one draws it."""
         await self._send(story_calls.delete_character(character))
 
     async def versions(self, character: str) -> list[CharacterVersion]:

@@ -92,7 +92,7 @@ class Characters:
         return self._send(story_calls.change_character(character, changes))
 
     def delete(self, character: str) -> None:
-        """Remove every trace."""
+        """Remove it, and what builds say of it; Conflict while one draws it."""
         self._send(story_calls.delete_character(character))
 
     def versions(self, character: str) -> list[CharacterVersion]:
