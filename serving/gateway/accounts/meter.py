@@ -6,12 +6,12 @@ that moment, and never writes one twice.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import Engine, insert, literal_column, select
+from sqlalchemy import Engine, bindparam, case, insert, literal_column, select
 
 from luciole.domain import RenderPlan
 from luciole.domain.job import JobState
@@ -24,11 +24,33 @@ from serving.storage.writing import storage_errors
 IMAGES = "images"
 """The kind of these jobs."""
 EVERY = 0.5
+AT_ONCE = 500
+_AT = bindparam("at", type_=JobRow.created_at.type)
 _JOBS = insert(JobRow).values(
     # Prompts are not kept: nobody asks for these jobs again.
     params=literal_column("'{}'"),
     kind=literal_column(f"'{IMAGES}'"),
     state=literal_column(f"'{JobState.SUCCEEDED.value}'"),
+    cost=bindparam("spent"),
+    units=bindparam("spent"),
+    created_at=_AT,
+    started_at=_AT,
+    ended_at=_AT,
+    deadline_at=_AT,
+)
+_BILLS = insert(BillingOutboxRow).from_select(
+    ["job", "tenant", "customer", "units", "occurred_at", "due_at", "state"],
+    select(
+        JobRow.id,
+        JobRow.tenant,
+        TenantRow.stripe_customer,
+        JobRow.units,
+        JobRow.ended_at,
+        JobRow.ended_at,
+        case((TenantRow.stripe_customer.is_(None), "kept"), else_="pending"),
+    )
+    .join(TenantRow, TenantRow.id == JobRow.tenant)
+    .where(JobRow.id.in_(bindparam("written", expanding=True))),
 )
 log = structlog.get_logger()
 
@@ -84,12 +106,14 @@ class Meter:
 
 def _write(database: Engine, written: Sequence[Drawn]) -> None:
     with storage_errors(), database.begin() as connection:
-        asked = select(TenantRow.id, TenantRow.stripe_customer)
-        known = asked.where(TenantRow.id.in_({one.tenant for one in written}))
-        customers = {row.id: row.stripe_customer for row in connection.execute(known)}
         connection.execute(_JOBS, [_job(one) for one in written])
-        bills = [_bill(one, customers[one.tenant]) for one in written]
-        connection.execute(insert(BillingOutboxRow), bills)
+        for some in _batched(written):
+            connection.execute(_BILLS, {"written": [one.job for one in some]})
+
+
+def _batched(written: Sequence[Drawn]) -> Iterator[Sequence[Drawn]]:
+    """SQLite takes no more than so many values."""
+    return (written[i : i + AT_ONCE] for i in range(0, len(written), AT_ONCE))
 
 
 def _job(one: Drawn) -> dict[str, object]:
@@ -97,22 +121,6 @@ def _job(one: Drawn) -> dict[str, object]:
         "id": one.job,
         "tenant": one.tenant,
         "total": one.pictures,
-        "cost": one.spent,
-        "units": one.spent,
-        "created_at": one.at,
-        "started_at": one.at,
-        "ended_at": one.at,
-        "deadline_at": one.at,
-    }
-
-
-def _bill(one: Drawn, customer: str | None) -> dict[str, object]:
-    return {
-        "job": one.job,
-        "tenant": one.tenant,
-        "customer": customer,
-        "units": one.spent,
-        "occurred_at": one.at,
-        "due_at": one.at,
-        "state": "pending" if customer else "kept",
+        "spent": one.spent,
+        "at": one.at,
     }
