@@ -49,12 +49,13 @@ async def drawn(
 
     files = await parts.renderer.made(plans, file)
     parts.meter.note(tenant, plans)
-    pictures = [ImageDatum(revised_prompt=plan.prompt, seed=plan.seed) for plan in plans]
-    for datum, plan, content in zip(pictures, plans, files, strict=True):
-        if asked.response_format == "url":
+    inline = None if asked.response_format == "url" else ""
+    pictures = [
+        ImageDatum(b64_json=inline, revised_prompt=plan.prompt, seed=plan.seed) for plan in plans
+    ]
+    if inline is None:
+        for datum, plan, content in zip(pictures, plans, files, strict=True):
             datum.url = await _address(asked, plan, content, tenant, parts, request)
-        else:
-            datum.b64_json = ""
     answer = ImagesResponse(
         created=int(time.time()),
         data=pictures,
