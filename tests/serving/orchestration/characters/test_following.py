@@ -23,9 +23,13 @@ from tests.serving.orchestration.characters.colours import CONSENT, Colours, dra
 Two = tuple[CharacterMemory, CharacterMemory]
 
 
-@pytest.fixture(params=["apart", "together"])
+BOTH = pytest.mark.parametrize("two", ["apart", "together"], indirect=True)
+
+
+@pytest.fixture
 def two(request: pytest.FixtureRequest, database: Engine, objects: Objects, tmp_path: Path) -> Two:
-    folders = (tmp_path / "index", tmp_path / ("index" if request.param == "together" else "b"))
+    together = getattr(request, "param", "apart") == "together"
+    folders = (tmp_path / "index", tmp_path / ("index" if together else "other"))
     one, other = (CharacterMemory(database, objects, Colours(), folder) for folder in folders)
     return one, other
 
@@ -60,6 +64,7 @@ def follow_each_other(one: CharacterMemory, other: CharacterMemory, tenant: str)
     assert one.rebuild(tenant) == len(made) + 1
 
 
+@BOTH
 def test_each_finds_at_once_what_the_other_did(two: Two) -> None:
     follow_each_other(*two, "ours")
 
@@ -105,6 +110,7 @@ def test_another_tenants_changes_are_none_of_ours(two: Two) -> None:
     assert best(other, 1, "theirs") is not None
 
 
+@BOTH
 def test_no_file_brings_back_whom_another_process_deleted(two: Two, tmp_path: Path) -> None:
     one, other = two
     gone, kept = make(one, 1), make(one, 2)
