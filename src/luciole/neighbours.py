@@ -1,8 +1,7 @@
-"""The nearest of up to millions of directions, in a quarter of their memory."""
+"""The nearest of up to millions of directions, in less than a third of their memory."""
 
 import io
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -10,13 +9,13 @@ from zipfile import BadZipFile
 
 import faiss
 import numpy as np
-from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
 
+from luciole.cells import SAMPLES_A_CELL, Cells, Direction, Directions, Names, cells_for
 from luciole.domain import LucioleError
 
-Directions = Float32[np.ndarray, "n d"]
-Direction = Float32[np.ndarray, "d"]
-Names = Int64[np.ndarray, "n"]
+__all__ = ["Direction", "Directions", "Exact", "IndexDamaged", "Names", "Neighbours"]
+
 Exact = Callable[[Names], Directions]
 """Looks the true vectors up where they are kept, in order; zeros for one that is gone."""
 AMONG = 3
@@ -24,13 +23,7 @@ EXACT = 20_000
 """Up to here every vector is compared; beyond, only those of the nearest cells."""
 GROWTH = 4
 """A grown index keeps its cells until it is this many times larger than when they were made."""
-_PROBES = 80
-"""Cells that are looked into; what decides is how many cells, not what share of them, for a family
-of look-alikes lies in few. Of a million in 4096 cells 48 find 0.97 of the ten nearest, 80 find
-0.98, 128 find 0.986 and 192 find 0.989; with 80 a search takes a 24th of flat search's time."""
-_SAMPLES_A_CELL = 32
-_FORMAT = 1
-_HASHED = 2  # faiss.DirectMap.Hashtable: lets vectors be read back by name
+_FORMAT = 2
 
 
 class IndexDamaged(LucioleError):
@@ -42,9 +35,8 @@ class IndexDamaged(LucioleError):
 class Neighbours:
     """Vectors of length 1 under whole numbers; similarity is their cosine.
 
-    Beyond `EXACT` vectors an inverted file (arXiv:1702.08734) whose cells hold each vector's
-    distance from the cell's centre in 8 bits a dimension. Every vector has a version, so that the
-    index can be brought up to date by what changed.
+    Beyond `EXACT` vectors they lie in cells. Every vector has a version, so that the index can be
+    brought up to date by what changed.
     """
 
     def __init__(self, dimension: int, expected: int = 0) -> None:
@@ -52,7 +44,8 @@ class Neighbours:
         self._expected, self._trained_at = expected, 0
         self._names = np.empty(0, np.int64)
         self._versions = np.empty(0, np.int64)
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._flat: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._cells: Cells | None = None
 
     def __len__(self) -> int:
         return len(self._names)
@@ -60,8 +53,9 @@ class Neighbours:
     @property
     def nbytes(self) -> int:
         """Memory of the vectors, their names, and of what finds them."""
-        held = int(faiss.serialize_index(self._index).nbytes)
-        return held + self._names.nbytes + self._versions.nbytes
+        cells = 0 if self._cells is None else self._cells.nbytes
+        flat = int(faiss.serialize_index(self._flat).nbytes)
+        return flat + cells + self._names.nbytes + self._versions.nbytes
 
     @property
     def names(self) -> Names:
@@ -79,7 +73,7 @@ class Neighbours:
         total = len(self) + len(names)
         if total > max(EXACT, GROWTH * self._trained_at) and total >= self._sample:
             self._partition(max(total, self._expected), directions)
-        self._index.add_with_ids(_unit(directions), np.ascontiguousarray(names))
+        self._put(names, _unit(directions))
         every = np.concatenate([self._names, names])
         order = np.argsort(every, kind="stable")
         self._names = every[order]
@@ -89,32 +83,32 @@ class Neighbours:
         """Take out whichever are there; the vectors are gone from memory too."""
         gone = np.isin(self._names, names)
         if gone.any():
-            self._index.remove_ids(np.ascontiguousarray(self._names[gone]))
+            lost = np.ascontiguousarray(self._names[gone])
+            self._flat.remove_ids(lost) if self._cells is None else self._cells.remove(lost)
             self._names, self._versions = self._names[~gone], self._versions[~gone]
 
     def search(self, direction: Direction, count: int, exact: Exact) -> list[tuple[int, float]]:
         """The `count` nearest with their cosines, the nearest first.
 
-        8 bits choose `AMONG` times as many, and `exact` tells their true directions; who has none
+        Codes choose `AMONG` times as many, and `exact` tells their true directions; who has none
         any more is left out.
         """
-        asked = _unit(direction[None])
-        names = self._index.search(asked, min(AMONG * count, len(self)) or 1)[1][0]
-        names = names[names >= 0]
-        cosines = _unit(exact(names)) @ asked[0]
+        asked = _unit(direction[None])[0]
+        names = self._likely(asked, min(AMONG * count, len(self)) or 1)
+        cosines = _unit(exact(names)) @ asked
         best = np.argsort(-cosines, kind="stable")[:count]
         return [(int(names[i]), float(cosines[i])) for i in best if cosines[i] != 0]
 
     def save(self, file: Path, facts: Mapping[str, str]) -> None:
         """Write one file whole or not at all; `facts` come back from `open`."""
         held = io.BytesIO()
-        np.savez(
-            held,
-            index=faiss.serialize_index(self._index),
-            names=self._names,
-            versions=self._versions,
-            facts=np.frombuffer(self._header(facts), np.uint8),
-        )
+        arrays: dict[str, Any] = {
+            **self._packed(),
+            "names": self._names,
+            "versions": self._versions,
+            "facts": np.frombuffer(self._header(facts), np.uint8),
+        }
+        np.savez(held, **arrays)
         part = file.with_name(f".{file.name}.part")
         part.write_bytes(held.getbuffer())
         part.replace(file)
@@ -128,7 +122,10 @@ class Neighbours:
                 if header["format"] != _FORMAT:
                     raise IndexDamaged(file.name, f"has format {header['format']}")
                 made = cls(header["dimension"])
-                made._index = faiss.deserialize_index(held["index"])
+                if "flat" in held:
+                    made._flat = faiss.deserialize_index(held["flat"])
+                else:
+                    made._cells = Cells.unpacked(held)
                 made._names, made._versions = held["names"], held["versions"]
                 made._trained_at = header["trained_at"]
         except FileNotFoundError:
@@ -148,42 +145,43 @@ class Neighbours:
         Cells that were made of few families of look-alikes fit the others badly: of a million
         vectors, those of the first 50,000 found 0.95 of the nearest.
         """
-        return min(self._expected, _SAMPLES_A_CELL * _cells(self._expected))
+        return min(self._expected, SAMPLES_A_CELL * cells_for(self._expected))
 
     def _partition(self, expected: int, coming: Directions) -> None:
         """Make cells for so many vectors, from those that are here and those that come."""
-        here, cells = self._all(), _cells(expected)
-        quantizer = faiss.IndexFlatIP(self.dimension)
-        index = faiss.IndexIVFScalarQuantizer(
-            quantizer,
-            self.dimension,
-            cells,
-            faiss.ScalarQuantizer.QT_8bit,
-            faiss.METRIC_INNER_PRODUCT,
-            True,  # codes are relative to the cell's centre
-        )
-        index.cp.niter, index.cp.min_points_per_centroid = 8, 1
-        sample = np.concatenate([here, _unit(coming)])
-        chosen = np.random.default_rng(0).permutation(len(sample))[: cells * _SAMPLES_A_CELL]
-        index.train(np.ascontiguousarray(sample[chosen]))
-        index.nprobe = min(cells, _PROBES)
+        here = self._all()
+        self._cells = Cells.made(np.concatenate([here, _unit(coming)]), cells_for(expected))
         if len(here):
-            index.add_with_ids(here, self._names)
-        self._index, self._trained_at = index, expected
+            self._cells.add(self._names, here)
+        self._flat.reset()
+        self._trained_at = expected
 
     def _all(self) -> Directions:
         """What is here, in the order of the names."""
         if not len(self):
             return np.empty((0, self.dimension), np.float32)
-        if isinstance(self._index, faiss.IndexIVF):
-            self._index.set_direct_map_type(_HASHED)
-        rows: Directions = self._index.reconstruct_batch(self._names)
+        if self._cells is not None:
+            return self._cells.directions(self._names)
+        rows: Directions = self._flat.reconstruct_batch(self._names)
         return rows
 
+    def _put(self, names: Names, directions: Directions) -> None:
+        if self._cells is not None:
+            self._cells.add(names, directions)
+        else:
+            self._flat.add_with_ids(directions, np.ascontiguousarray(names))
 
-def _cells(expected: int) -> int:
-    """For so many vectors: a power of two near four times their root."""
-    return 1 << round(math.log2(4 * math.sqrt(max(expected, 1))))
+    def _likely(self, asked: Direction, count: int) -> Names:
+        """About the nearest, the nearest first."""
+        if self._cells is not None:
+            return self._cells.nearest(asked, count)
+        names: Names = self._flat.search(asked[None], count)[1][0]
+        return names[names >= 0]
+
+    def _packed(self) -> dict[str, NDArray[Any]]:
+        if self._cells is not None:
+            return self._cells.packed()
+        return {"flat": faiss.serialize_index(self._flat)}
 
 
 def _unit(directions: Directions) -> Directions:
