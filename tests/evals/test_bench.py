@@ -13,7 +13,15 @@ from rich.console import Console
 from evals.bench import engine_gpu, result
 from evals.bench.__main__ import table
 from evals.bench.engine_gpu import Bench, measure
-from evals.bench.engine_load import Request, _arrivals, _served, any_step, paying_rows
+from evals.bench.engine_load import (
+    Request,
+    _arrivals,
+    _served,
+    any_step,
+    in_turn,
+    paying_rows,
+    same_style,
+)
 from evals.bench.engine_plot import better, place, plot
 from evals.bench.result import Figure, median
 
@@ -53,6 +61,7 @@ def test_a_figure_at_its_goal_is_drawn_in_the_middle_and_better_ones_to_the_righ
 
 
 COST = {1: 1.0, 2: 1.2, 4: 2.0, 8: 4.0, 16: 8.0}
+TURN = partial(in_turn, 1.0)
 
 
 def test_rows_pay_until_a_row_costs_no_less() -> None:
@@ -63,13 +72,23 @@ def test_rows_pay_until_a_row_costs_no_less() -> None:
 def test_a_newcomer_goes_first_and_then_who_is_due_first() -> None:
     late, soon, begun = (Request(0.0, 1, 4, False, due) for due in (9.0, 5.0, 1.0))
     begun.done = 1
-    chosen = any_step(2, deque([late]), [begun, soon])
+    chosen = any_step(TURN, 2, deque([late]), [begun, soon], 0.0)
     assert [one.due for one in chosen] == [5.0, 9.0]
+
+
+def test_a_batch_of_one_style_begins_with_who_can_still_be_on_time() -> None:
+    hopeless, hopeful, alike, other = (
+        Request(0.0, style, 4, False, due)
+        for style, due in ((1, 6.0), (2, 9.0), (2, 20.0), (3, 10.0))
+    )
+    waiting, running = deque([hopeless, other, alike, hopeful]), list[Request]()
+    assert same_style(TURN, waiting, running, now=3.0) == [alike, hopeful]
+    assert list(waiting) == [hopeless, other]
 
 
 def test_at_a_trickle_everybody_is_served_alone_and_at_once() -> None:
     alone = _arrivals(1e-7, COST, seed=0)
-    share, wait = _served(partial(any_step, 2), COST, alone)
+    share, wait = _served(partial(any_step, TURN, 2), COST, alone)
     assert (share, wait) == (1.0, 0.0)
     assert all(one.end - one.arrival == pytest.approx((one.due - one.arrival) / 3) for one in alone)
 

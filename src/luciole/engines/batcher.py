@@ -14,6 +14,7 @@ from luciole.bundle import Bundle
 from luciole.domain import Busy, Cancelled, DeadlineExceeded, EngineError
 from luciole.engines.bank import StyleBank
 from luciole.engines.protocol import Engine, checked_inputs
+from luciole.engines.urgency import urgency
 
 Tensors = dict[str, NDArray[Any]]
 PATIENCE = 3.0
@@ -61,11 +62,14 @@ class _Job:
         """What jobs must share to be joined: the graph, and all shapes but the batch."""
         return (self.graph, *((n, v.shape[1:], v.dtype) for n, v in self.inputs.items()))
 
-    @property
-    def order(self) -> tuple[float, bool, float, int]:
-        """Higher priority, then who has not begun, then who is due first, then who came first."""
+    def order(self, now: float, seconds: float) -> tuple[Any, ...]:
+        """Higher priority, then the more urgent, then who came first; a call takes `seconds`."""
         request = self.request
-        return (-request.priority, request.begun, request.due, self.arrival)
+        left = seconds * max(0, request.steps - request.drawn)
+        urgent = urgency(
+            begun=request.begun, opened=request.opened, due=request.due, left=left, now=now
+        )
+        return (-request.priority, urgent, self.arrival)
 
 
 class BatchedEngine:
@@ -77,16 +81,26 @@ class BatchedEngine:
         priority: int,
         deadline: float | None,
         due: float = float("inf"),
+        steps: int = 0,
     ) -> None:
-        """After `due`, a time of `time.monotonic`, it is late; after `deadline` nobody wants it."""
+        """After `due`, a time of `time.monotonic`, it is late; after `deadline` nobody wants it.
+
+        `steps` are to be run, as far as is known.
+        """
         self._batcher = batcher
-        self.priority, self.deadline = priority, deadline
+        self.priority, self.deadline, self.steps = priority, deadline, steps
+        self.opened = time.monotonic()
         self.due = due if deadline is None else min(due, deadline)
         self._cancelled = threading.Event()
-        self.begun = False
-        """Whether a step was run."""
+        self.drawn = 0
+        """Predictions that came back."""
         self.answered = 0
         """Calls that came back."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step was run."""
+        return self.drawn > 0
 
     @property
     def bundle(self) -> Bundle:
@@ -103,7 +117,7 @@ class BatchedEngine:
         self.check()
         answer = self._batcher.submit(self, graph, checked_inputs(self.bundle, graph, inputs))
         self.answered += 1
-        self.begun = self.begun or "prediction" in answer
+        self.drawn += "prediction" in answer
         return answer
 
     def check(self) -> None:
@@ -174,10 +188,11 @@ class StepBatcher:
         """A view for one request; `deadline` is a time of `time.monotonic`. Busy when full.
 
         Of `steps`, where it is known how many are to come, depends when it is due: short requests
-        overtake long ones that have time.
+        overtake long ones that have time, and those that cannot be on time any more.
         """
         wait = float("inf") if steps is None else PATIENCE * steps * self._seconds
-        request = BatchedEngine(self, priority, deadline, time.monotonic() + wait)
+        due = time.monotonic() + wait
+        request = BatchedEngine(self, priority, deadline, due, steps or 0)
         with self._change:
             self._refuse_if_closed()
             if len(self._open) >= self._limits.requests:
@@ -255,7 +270,8 @@ class StepBatcher:
             return self._companions()
 
     def _companions(self) -> list[_Job]:
-        ordered = sorted(self._waiting, key=lambda job: job.order)
+        now = time.monotonic()
+        ordered = sorted(self._waiting, key=lambda job: job.order(now, self._seconds))
         first = ordered[0]
         taken, rows, cells = [first], first.rows, first.cells
         for job in ordered[1:]:

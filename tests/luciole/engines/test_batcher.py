@@ -153,12 +153,32 @@ def test_who_has_not_begun_goes_first_and_then_who_has_the_fewest_steps(
         batcher._seconds = 0.5
         begun = [held.send(value, steps=steps)[0] for value, steps in ((1, 30), (2, 4), (3, 20))]
         for request in begun:
-            request.begun = True
+            request.drawn = 1
         held.send(4, steps=30)
         engine.let.set()
         for job in held.sent:
             job.result()
     assert engine.calls == [[0], [4], [2], [3], [1]]
+
+
+def test_who_cannot_be_on_time_any_more_waits_for_those_who_can_but_not_for_ever(
+    engine: Doubling, pool: ThreadPoolExecutor
+) -> None:
+    with batching(engine, rows=1) as batcher:
+        held = Held(engine, batcher, pool)
+        batcher._seconds = 0.5
+        now = time.monotonic()
+        forgotten, hopeless, slow, quick = (
+            held.send(value, steps=steps)[0] for value, steps in ((1, 4), (2, 4), (3, 30), (4, 20))
+        )
+        for request in (forgotten, hopeless, slow, quick):
+            request.drawn = 1
+        forgotten.opened, forgotten.due = now - 50, now - 40
+        hopeless.opened, hopeless.due = now - 5, now + 1  # its three steps take 1.5 s
+        engine.let.set()
+        for job in held.sent:
+            job.result()
+    assert engine.calls == [[0], [1], [4], [3], [2]]
 
 
 def test_who_is_due_first_is_not_overtaken_between_its_steps(
