@@ -21,7 +21,8 @@ import numpy as np
 from rich.progress import track
 
 from evals.bench.result import Figure, median, write
-from luciole.neighbours import Directions, Exact, Names, Neighbours
+from luciole.cells import Directions, Names
+from luciole.neighbours import Exact, Neighbours
 
 FAMILY = 50
 """Characters around one centre."""
