@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from luciole.cells import Direction, Names
 from luciole.domain import InvalidRequest
 from luciole.domain.character import Box, Character, Consent, Embedding, Facet, Reference
-from luciole.neighbours import Direction, Names
 from serving.orchestration.characters import records
 from serving.orchestration.characters.crops import GivenPicture, Looked, embed, look
 from serving.orchestration.characters.encoder import Embeddings, Encoder
