@@ -143,8 +143,13 @@ def styles_mixed(engine: OnnxEngine, peers: Peers, rounds: int) -> list[Figure]:
     ]
 
 
-def one_picture(engine: OnnxEngine, peers: Peers, rounds: int, steps: int) -> list[Figure]:
-    """From words to pixels, against diffusers' pipeline with the same solver."""
+def one_picture(
+    engine: OnnxEngine, small: OnnxEngine, peers: Peers, rounds: int, steps: int
+) -> list[Figure]:
+    """From words to pixels, against diffusers' pipeline with the same solver.
+
+    `small` is the same model in int8: its pictures are others, as good as evals measure them.
+    """
     plan = RenderPlan(
         prompt="a girl with red hair in the rain",
         width=128,
@@ -155,23 +160,38 @@ def one_picture(engine: OnnxEngine, peers: Peers, rounds: int, steps: int) -> li
         solver=SolverName.DPMPP_2M,
     )
     noise = np.random.default_rng(1).standard_normal((8, 16, 16), dtype=np.float32)
+    times = itertools.count()
 
-    pipeline, times = Pipeline(engine), itertools.count()
-
-    def ours() -> NDArray[Any]:
+    def ours(pipeline: Pipeline) -> NDArray[Any]:
         # No words that were encoded before.
         fresh = plan.model_copy(update={"prompt": f"{plan.prompt} {next(times)}"})
         return pipeline.decode(pipeline.denoise([fresh], latents=[noise]))[0]
 
-    same = pipeline.decode(pipeline.denoise([plan], latents=[noise]))[0]
+    full, int8 = Pipeline(engine), Pipeline(small)
+    same = full.decode(full.denoise([plan], latents=[noise]))[0]
     off = np.abs(same.astype(int) - peers.picture(plan, noise).astype(int)).max()
     if off > 1:
         raise SystemExit(f"the pictures differ by {off} levels: nothing is timed")
-    ours()
-    found = taken({"ours": ours, "theirs": lambda: peers.picture(plan, noise)}, rounds)
-    ratio = ratios(found, "ours", "theirs")
-    peer = "StableDiffusionXLPipeline, same weights, steps and solver"
-    return [Figure(f"one picture of {steps} steps", *ratio, "of its time", 0.5, "lower", peer)]
+    ways: dict[str, Callable[[], object]] = {
+        "ours": partial(ours, full),
+        "theirs": lambda: peers.picture(plan, noise),
+        "ours in int8": partial(ours, int8),
+        "theirs in bf16": lambda: peers.picture_in_bf16(plan, noise),
+    }
+    for way in ways.values():
+        way()
+    found = taken(ways, rounds)
+    name, peer = f"one picture of {steps} steps", "StableDiffusionXLPipeline, same weights"
+    pairs = (
+        (name, "ours", "theirs", 0.5, f"{peer}, steps and solver"),
+        (f"{name} in int8", "ours in int8", "theirs", None, f"{peer}, in fp32: not the same work"),
+        (f"{name} in fp32", "ours", "theirs in bf16", None, f"{peer}, in bf16: not the same work"),
+        (f"{name} in int8", "ours in int8", "theirs in bf16", None, f"{peer}, in bf16"),
+    )
+    return [
+        Figure(metric, *ratios(found, mine, other), "of its time", goal, "lower", said)
+        for metric, mine, other, goal, said in pairs
+    ]
 
 
 def many_styles(bundle: Bundle, styles: Mapping[str, Weights], rounds: int) -> list[Figure]:
@@ -235,6 +255,7 @@ def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, default=Path("out/bundle"))
+    parser.add_argument("--int8", type=Path, default=Path("out/bundle_int8"))
     parser.add_argument("--model", type=Path, default=shipped_model(), help="what it was made of")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
@@ -248,10 +269,11 @@ def main() -> None:
     styles = random_styles(bundle, STYLES)
     engine = OnnxEngine(bundle, threads=1)
     load(engine, styles)
+    small = OnnxEngine(Bundle.open(args.int8), threads=1)
     peers = Peers(args.model, styles)
     figures = [
         *styles_mixed(engine, peers, args.rounds),
-        *one_picture(engine, peers, args.rounds, args.steps),
+        *one_picture(engine, small, peers, 2 * args.rounds, args.steps),
         *many_styles(bundle, styles, args.rounds),
         *load_figures(engine, args.rounds),
         *triton_figures(engine, 2 * args.rounds),

@@ -9,13 +9,13 @@ style are priced without the style, as if it were merged into the weights at no 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from luciole.engines.urgency import urgency
+from luciole.engines.urgency import goes_alone, urgency
 
 MOST_ROWS = 16
 PAYING = 1.1
@@ -60,19 +60,20 @@ def goodput(mixed: Mapping[int, float], plain: Mapping[int, float], seed: int) -
     Costs by rows: of a call with a style in every row, and of one without.
     """
     most = paying_rows(mixed) // 2
-    joined = partial(in_turn, _price(2 * most, mixed))
-    alone = partial(in_turn, _price(2, plain))
+    styled, merged = prices(mixed), prices(plain)
+    ours = partial(any_step, styled, most)
+    ordered = partial(same_style, partial(in_turn, merged))
     return {
-        "ours": _highest(partial(any_step, joined, most), mixed, mixed, seed),
-        "by style": _highest(partial(same_style, alone), plain, mixed, seed),
+        "ours": _highest(ours, mixed, mixed, seed),
+        "by style": _highest(ordered, plain, mixed, seed),
         "by style, first come": _highest(partial(same_style, first_come), plain, mixed, seed),
-        "static": _highest(partial(whole_batches, joined), mixed, mixed, seed),
+        "static": _highest(partial(whole_batches, partial(in_turn, styled)), mixed, mixed, seed),
     }
 
 
-def in_turn(step: float, one: Request, now: float) -> tuple[bool, bool, float]:
-    """As `StepBatcher` orders requests; a step takes so many seconds."""
-    left = step * (one.steps - one.done)
+def in_turn(price: Sequence[float], one: Request, now: float) -> tuple[bool, bool, float]:
+    """As `StepBatcher` orders requests; `price` is of a call, by its rows."""
+    left = price[2 + one.control] * (one.steps - one.done)
     begun = one.done > 0
     return urgency(begun=begun, opened=one.arrival, due=one.due, left=left, now=now)
 
@@ -94,12 +95,25 @@ def full_step(cost: Mapping[int, float]) -> float:
 
 
 def any_step(
-    order: Order, most: int, waiting: deque[Request], running: list[Request], now: float
+    price: Sequence[float],
+    most: int,
+    waiting: deque[Request],
+    running: list[Request],
+    now: float,
 ) -> list[Request]:
-    """Whoever is there joins at the next step."""
+    """Whoever is there joins at the next step, as `StepBatcher` lets them."""
     running += waiting
     waiting.clear()
-    return sorted(running, key=lambda one: order(one, now))[:most]
+    ordered = sorted(running, key=lambda one: in_turn(price, one, now))
+    first = ordered[0]
+    hasty = goes_alone(
+        due=first.due,
+        now=now,
+        steps=first.steps - first.done,
+        alone=price[2 + first.control],
+        together=price[2 * most + first.control],
+    )
+    return ordered[: 1 if hasty else most]
 
 
 def same_style(
@@ -148,7 +162,7 @@ def _highest(pick: Pick, cost: Mapping[int, float], alone: Mapping[int, float], 
 
 def _served(pick: Pick, cost: Mapping[int, float], everybody: list[Request]) -> tuple[float, float]:
     """The share that was fast enough, and the 99th percentile of the wait for the first step."""
-    prices = [_price(rows, cost) for rows in range(2 * MOST_ROWS + 1)]
+    price = prices(cost)
     coming = deque(everybody)
     waiting: deque[Request] = deque()
     running: list[Request] = []
@@ -162,7 +176,7 @@ def _served(pick: Pick, cost: Mapping[int, float], everybody: list[Request]) -> 
         chosen = pick(waiting, running, now)
         for one in chosen:
             one.first = now if one.first is None else one.first
-        now += prices[2 * len(chosen) + sum(one.control for one in chosen)]
+        now += price[2 * len(chosen) + sum(one.control for one in chosen)]
         for one in chosen:
             one.done += 1
             if one.done == one.steps:
@@ -182,6 +196,11 @@ def _arrivals(rate: float, alone: Mapping[int, float], seed: int) -> list[Reques
     solo = [_price(2, alone), _price(3, alone)]
     told = zip(times.tolist(), styles.tolist(), steps.tolist(), control.tolist(), strict=True)
     return [Request(t, s, n, c, t + WITHIN * n * solo[c]) for t, s, n, c in told]
+
+
+def prices(cost: Mapping[int, float]) -> list[float]:
+    """Seconds of a call by its rows."""
+    return [_price(rows, cost) for rows in range(2 * MOST_ROWS + 1)]
 
 
 def _price(rows: int, cost: Mapping[int, float]) -> float:

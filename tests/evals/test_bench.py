@@ -20,6 +20,7 @@ from evals.bench.engine_load import (
     any_step,
     in_turn,
     paying_rows,
+    prices,
     same_style,
 )
 from evals.bench.engine_plot import better, place, plot
@@ -61,7 +62,7 @@ def test_a_figure_at_its_goal_is_drawn_in_the_middle_and_better_ones_to_the_righ
 
 
 COST = {1: 1.0, 2: 1.2, 4: 2.0, 8: 4.0, 16: 8.0}
-TURN = partial(in_turn, 1.0)
+PRICE = [0.0, *[1.0] * 8]
 
 
 def test_rows_pay_until_a_row_costs_no_less() -> None:
@@ -72,8 +73,15 @@ def test_rows_pay_until_a_row_costs_no_less() -> None:
 def test_a_newcomer_goes_first_and_then_who_is_due_first() -> None:
     late, soon, begun = (Request(0.0, 1, 4, False, due) for due in (9.0, 5.0, 1.0))
     begun.done = 1
-    chosen = any_step(TURN, 2, deque([late]), [begun, soon], 0.0)
+    chosen = any_step(PRICE, 2, deque([late]), [begun, soon], 0.0)
     assert [one.due for one in chosen] == [5.0, 9.0]
+
+
+def test_who_is_on_time_alone_and_late_in_company_goes_alone() -> None:
+    price = [0.0, 1.0, 1.0, 1.0, 2.0]
+    for due, alone in ((3.0, False), (5.0, True), (9.0, True), (10.0, False)):
+        running = [Request(0.0, 1, 4, False, due), Request(0.0, 2, 4, False, 99.0)]
+        assert (len(any_step(price, 2, deque(), running, 0.0)) == 1) == alone
 
 
 def test_a_batch_of_one_style_begins_with_who_can_still_be_on_time() -> None:
@@ -82,13 +90,13 @@ def test_a_batch_of_one_style_begins_with_who_can_still_be_on_time() -> None:
         for style, due in ((1, 6.0), (2, 9.0), (2, 20.0), (3, 10.0))
     )
     waiting, running = deque([hopeless, other, alike, hopeful]), list[Request]()
-    assert same_style(TURN, waiting, running, now=3.0) == [alike, hopeful]
+    assert same_style(partial(in_turn, PRICE), waiting, running, now=3.0) == [alike, hopeful]
     assert list(waiting) == [hopeless, other]
 
 
 def test_at_a_trickle_everybody_is_served_alone_and_at_once() -> None:
     alone = _arrivals(1e-7, COST, seed=0)
-    share, wait = _served(partial(any_step, TURN, 2), COST, alone)
+    share, wait = _served(partial(any_step, prices(COST), 2), COST, alone)
     assert (share, wait) == (1.0, 0.0)
     assert all(one.end - one.arrival == pytest.approx((one.due - one.arrival) / 3) for one in alone)
 

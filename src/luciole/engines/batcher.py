@@ -14,7 +14,7 @@ from luciole.bundle import Bundle
 from luciole.domain import Busy, Cancelled, DeadlineExceeded, EngineError
 from luciole.engines.bank import StyleBank
 from luciole.engines.protocol import Engine, checked_inputs
-from luciole.engines.urgency import urgency
+from luciole.engines.urgency import goes_alone, urgency
 
 Tensors = dict[str, NDArray[Any]]
 PATIENCE = 3.0
@@ -62,10 +62,13 @@ class _Job:
         """What jobs must share to be joined: the graph, and all shapes but the batch."""
         return (self.graph, *((n, v.shape[1:], v.dtype) for n, v in self.inputs.items()))
 
-    def order(self, now: float, seconds: float) -> tuple[Any, ...]:
-        """Higher priority, then the more urgent, then who came first; a call takes `seconds`."""
+    def order(self, now: float, alone: float) -> tuple[Any, ...]:
+        """Higher priority, then the more urgent, then who came first.
+
+        `alone`: seconds of a call for one.
+        """
         request = self.request
-        left = seconds * max(0, request.steps - request.drawn)
+        left = alone * request.left
         urgent = urgency(
             begun=request.begun, opened=request.opened, due=request.due, left=left, now=now
         )
@@ -96,6 +99,11 @@ class BatchedEngine:
         """Predictions that came back."""
         self.answered = 0
         """Calls that came back."""
+
+    @property
+    def left(self) -> int:
+        """Steps, as far as is known."""
+        return max(0, self.steps - self.drawn)
 
     @property
     def begun(self) -> bool:
@@ -163,6 +171,9 @@ class StepBatcher:
         self._closed = self._gathering = False
         self._seconds = 0.0
         """A call takes, on the whole."""
+        self._alone: float | None = None
+        """The same of calls for one job, of those for several."""
+        self._together: float | None = None
         self.calls, self.rows = 0, 0
         self._thread = threading.Thread(target=self._work, name="step-batcher", daemon=True)
         self._thread.start()
@@ -241,6 +252,10 @@ class StepBatcher:
             self._run(jobs)
             took = time.monotonic() - began
             self._seconds = 0.9 * self._seconds + 0.1 * took
+            if len(jobs) == 1:
+                self._alone = _followed(self._alone, took)
+            else:
+                self._together = _followed(self._together, took)
             self._gather({job.request for job in jobs}, GRACE * took)
 
     def _gather(self, answered: set[BatchedEngine], seconds: float) -> None:
@@ -271,10 +286,11 @@ class StepBatcher:
 
     def _companions(self) -> list[_Job]:
         now = time.monotonic()
-        ordered = sorted(self._waiting, key=lambda job: job.order(now, self._seconds))
+        alone = self._seconds if self._alone is None else self._alone
+        ordered = sorted(self._waiting, key=lambda job: job.order(now, alone))
         first = ordered[0]
         taken, rows, cells = [first], first.rows, first.cells
-        for job in ordered[1:]:
+        for job in [] if self._in_haste(first.request, now) else ordered[1:]:
             fits = rows + job.rows <= self._rows and cells + job.cells <= self._limits.cells
             if job.kind == first.kind and fits:
                 taken.append(job)
@@ -282,6 +298,18 @@ class StepBatcher:
         chosen = set(map(id, taken))
         self._waiting = [job for job in self._waiting if id(job) not in chosen]
         return taken
+
+    def _in_haste(self, request: BatchedEngine, now: float) -> bool:
+        """Whether its next call had better be for it alone."""
+        if self._alone is None or self._together is None:
+            return False
+        return goes_alone(
+            due=request.due,
+            now=now,
+            steps=request.left,
+            alone=self._alone,
+            together=self._together,
+        )
 
     def _drop_the_dead(self) -> None:
         alive = []
@@ -316,3 +344,8 @@ class StepBatcher:
         cuts = np.cumsum([job.rows for job in jobs])[:-1]
         parts = {name: np.split(value, cuts) for name, value in outputs.items()}
         return [{name: part[i] for name, part in parts.items()} for i in range(len(jobs))]
+
+
+def _followed(known: float | None, seconds: float) -> float:
+    """What such calls have taken lately."""
+    return seconds if known is None else 0.9 * known + 0.1 * seconds

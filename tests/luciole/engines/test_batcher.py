@@ -166,7 +166,7 @@ def test_who_cannot_be_on_time_any_more_waits_for_those_who_can_but_not_for_ever
 ) -> None:
     with batching(engine, rows=1) as batcher:
         held = Held(engine, batcher, pool)
-        batcher._seconds = 0.5
+        batcher._seconds = batcher._alone = 0.5
         now = time.monotonic()
         forgotten, hopeless, slow, quick = (
             held.send(value, steps=steps)[0] for value, steps in ((1, 4), (2, 4), (3, 30), (4, 20))
@@ -179,6 +179,21 @@ def test_who_cannot_be_on_time_any_more_waits_for_those_who_can_but_not_for_ever
         for job in held.sent:
             job.result()
     assert engine.calls == [[0], [1], [4], [3], [2]]
+
+
+def test_who_is_on_time_alone_and_late_in_company_goes_alone(
+    engine: Doubling, pool: ThreadPoolExecutor
+) -> None:
+    with batching(engine, rows=2) as batcher:
+        held = Held(engine, batcher, pool)
+        now = time.monotonic()
+        for value, due in ((1, now + 130), (2, now + 60), (3, now + 150)):
+            held.send(value, steps=10)[0].due = due
+        batcher._alone, batcher._together = 5.0, 10.0
+        engine.let.set()
+        for job in held.sent:
+            job.result()
+    assert engine.calls == [[0], [2], [1, 3]]
 
 
 def test_who_is_due_first_is_not_overtaken_between_its_steps(
