@@ -12,6 +12,7 @@ from torch.nn.functional import conv2d, pad
 
 from luciole.data.crops import as_tensor
 from luciole.data.pictures import Pictures
+from luciole.data.reconstructed import ReconstructedPictures
 from luciole.data.stream import Batch, Chances
 from luciole.storyworld import ATTRIBUTES
 
@@ -31,7 +32,10 @@ class LabelledPictures:
     """
 
     def __init__(
-        self, pictures: Pictures, disturb: bool, kinds: Sequence[str] | None = None
+        self,
+        pictures: Pictures | ReconstructedPictures,
+        disturb: bool,
+        kinds: Sequence[str] | None = None,
     ) -> None:
         self.pictures, self.disturb = pictures, disturb
         self.values = values_of(kinds)

@@ -12,6 +12,7 @@ from PIL import Image
 from luciole.data.crops import as_tensor
 from luciole.data.labelled import LabelledPictures, disturbed
 from luciole.data.pictures import CELL, Pictures
+from luciole.data.reconstructed import ReconstructedPictures
 from luciole.data.stream import Batch, Chances
 
 SMALLEST = 48
@@ -30,7 +31,11 @@ class Portraits:
     """
 
     def __init__(
-        self, pictures: Pictures, kinds: Sequence[str], near: float = 0.0, disturb: bool = False
+        self,
+        pictures: Pictures | ReconstructedPictures,
+        kinds: Sequence[str],
+        near: float = 0.0,
+        disturb: bool = False,
     ) -> None:
         self.pictures, self.near, self.disturb = pictures, near, disturb
         self._labelled = LabelledPictures(pictures, disturb=False, kinds=kinds)
