@@ -14,7 +14,7 @@ def load_classifier(folder: Path) -> AttributeClassifier:
     """From `training`; raises FileNotFoundError that names the folder."""
     if not (folder / "config.json").exists():
         raise FileNotFoundError(
-            f"{folder}: there is no judge; train one with experiment=pocket_judge"
+            f"{folder}: there is none; train one with experiment=pocket_judge or pocket_eye"
         )
     return AttributeClassifier.load(folder)
 

@@ -43,5 +43,5 @@ def test_the_judges_card_names_its_weights() -> None:
 
 
 def test_a_missing_judge_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no judge"):
+    with pytest.raises(FileNotFoundError, match="there is none; train one"):
         load_judge(tmp_path / "nowhere")
