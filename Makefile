@@ -42,10 +42,9 @@ evals: setup
 	$(BIN)/python -m export
 	$(BIN)/python -m export target=onnx_int8 tolerance=0.4 out=out/bundle_int8
 	$(BIN)/python -m evals out=out/evals/words
-	set -e; for seed in 1 2 3 4 5 6 7 8 9 10; do \
-	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/linked/$$seed; \
-	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed $$seed --out out/storyboards/alone/$$seed --alone; \
-	done
+	seq 10 | LUCIOLE_THREADS=1 xargs -P 2 -I SEED sh -ec ' \
+	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed SEED --out out/storyboards/linked/SEED; \
+	  $(BIN)/python -m serving storyboard $(FRIENDS) --seed SEED --out out/storyboards/alone/SEED --alone'
 	set -e; for suite in $(SUITES); do $(BIN)/python -m evals suite=$$suite; done
 	$(BIN)/python -m evals suite=parity
 	$(BIN)/python -m evals.figures $(patsubst %,out/evals/%/report.json,words $(SUITES)) --out out/evals/figures.md

@@ -13,9 +13,7 @@ from luciole.models.classifier import AttributeClassifier
 def load_classifier(folder: Path) -> AttributeClassifier:
     """From `training`; raises FileNotFoundError that names the folder."""
     if not (folder / "config.json").exists():
-        raise FileNotFoundError(
-            f"{folder}: there is none; train one with experiment=pocket_judge or pocket_eye"
-        )
+        raise FileNotFoundError(f"{folder}: there is none; train one with experiment=pocket_judge")
     return AttributeClassifier.load(folder)
 
 

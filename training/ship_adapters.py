@@ -130,7 +130,6 @@ SHIP = {
     "estimator": ship_estimator,
     "judge": ship_judge,
     "looks": ship_judge,
-    "eye": ship_judge,
 }
 PLACES = {
     "identity": SHIPPED.with_name("identity"),
@@ -140,7 +139,6 @@ PLACES = {
     "student": SHIPPED.with_name("student"),
     "estimator": ROOT / "evals" / "weights" / "estimator",
     "judge": ROOT / "evals" / "weights" / "judge",
-    "eye": ROOT / "evals" / "weights" / "eye",
     "looks": SHIPPED.with_name("looks"),
 }
 """Where each kind goes unless told otherwise."""

@@ -108,11 +108,6 @@ TINY = {
     "pocket_words": few("pictures"),
     "pocket_judge": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
     "pocket_looks": [*few("pictures"), "task.classifier.widths=[8,8,8]"],
-    "pocket_eye": [
-        *few("pictures.pictures"),
-        "task.classifier.widths=[8,8,8]",
-        "data.train.pictures.autoencoder.folder=${out}/models/pocket",
-    ],
     "pocket_base": [*few("latents.pictures"), "task.prompts=[a girl]", *MODEL],
     "pocket_flow": [
         *few("latents.pictures"),
@@ -200,7 +195,6 @@ def test_two_steps_leave_weights_and_a_checkpoint(experiment: str, out: Path) ->
         "pocket_words": folder / "text_encoder",
         "pocket_judge": folder.parent / "judge",
         "pocket_looks": folder.parent / "looks",
-        "pocket_eye": folder.parent / "eye",
         "pocket_base": folder / "unet",
         "pocket_flow": folder / "unet",
         "pocket_student": folder / "unet",

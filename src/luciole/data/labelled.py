@@ -12,7 +12,6 @@ from torch.nn.functional import conv2d, pad
 
 from luciole.data.crops import as_tensor
 from luciole.data.pictures import Pictures
-from luciole.data.reconstructed import ReconstructedPictures
 from luciole.data.stream import Batch, Chances
 from luciole.storyworld import ATTRIBUTES
 
@@ -33,7 +32,7 @@ class LabelledPictures:
 
     def __init__(
         self,
-        pictures: Pictures | ReconstructedPictures,
+        pictures: Pictures,
         disturb: bool,
         kinds: Sequence[str] | None = None,
     ) -> None:

@@ -12,7 +12,6 @@ from PIL import Image
 from luciole.data.crops import as_tensor
 from luciole.data.labelled import LabelledPictures, disturbed
 from luciole.data.pictures import CELL, Pictures
-from luciole.data.reconstructed import ReconstructedPictures
 from luciole.data.stream import Batch, Chances
 
 SMALLEST = 48
@@ -32,7 +31,7 @@ class Portraits:
 
     def __init__(
         self,
-        pictures: Pictures | ReconstructedPictures,
+        pictures: Pictures,
         kinds: Sequence[str],
         near: float = 0.0,
         disturb: bool = False,
