@@ -70,7 +70,13 @@ async def _member(parts: Parts, tenant: str, name: str, use: CharacterUse) -> Ca
         known = await _remembered(parts, tenant, f"characters.{name}.id", use.id)
     pictures = {**known.pictures, **use.pictures}
     words = {**known.words, **use.words}
-    return CastMember(words=words, pictures=pictures, lora=use.lora, weight=use.weight)
+    return CastMember(
+        words=words,
+        pictures=pictures,
+        lora=use.lora,
+        lora_alone=use.lora_alone,
+        weight=use.weight,
+    )
 
 
 async def _remembered(parts: Parts, tenant: str, field: str, character: str) -> CastMember:

@@ -36,6 +36,8 @@ class CharacterUse(_Form):
     pose: Words = ""
     pictures: dict[Facet, Pictures] = {}
     lora: StyleUse | None = None
+    lora_alone: bool = False
+    """Whether it is left off in frames with others."""
     weight: Weight = 1.0
     """How strongly its pictures guide; at 0 they only tell how alike a drawing is."""
 

@@ -170,7 +170,9 @@ def _learned(shot: Shot, storyboard: Storyboard, draft: _Draft, masks: dict[str,
     Together they would make one person of two, for each was trained on pictures of one.
     """
     cast = storyboard.characters
-    worn = {name: lora for name in shot.roles if (lora := cast[name].lora) is not None}
+    shared = len(shot.roles) > 1
+    names = [name for name in shot.roles if not (shared and cast[name].lora_alone)]
+    worn = {name: lora for name in names if (lora := cast[name].lora) is not None}
     if not worn:
         return
     areas = _areas(shot, storyboard.canvas, masks)

@@ -36,6 +36,8 @@ class WrittenCharacter(BaseModel):
     package: Path | None = None
     lora: Path | None = None
     """A file that was trained on the character."""
+    lora_alone: bool = False
+    """Whether it is left off in frames with others."""
     weight: Weight = 1.0
     """How strongly its pictures guide; at 0 they only tell how alike a drawing is."""
 
@@ -103,7 +105,13 @@ def _member(
     if written.lora is not None:
         lora = StyleUse(name=learned.put(f"characters.{name}.lora", folder / written.lora))
     words = {**packed.words, **written.words}
-    return CastMember(words=words, pictures=pictures, lora=lora, weight=written.weight)
+    return CastMember(
+        words=words,
+        pictures=pictures,
+        lora=lora,
+        lora_alone=written.lora_alone,
+        weight=written.weight,
+    )
 
 
 def _packed(field: str, file: Path, shelf: PictureShelf) -> CastMember:

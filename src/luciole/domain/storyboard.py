@@ -127,6 +127,8 @@ class CastMember(_Record):
     pictures: dict[Facet, tuple[PictureName, ...]] = {}
     lora: StyleUse | None = None
     """What was learned of the character; worn where they are, in every frame that shows them."""
+    lora_alone: bool = False
+    """Whether it is left off in frames with others."""
     weight: Weight = 1.0
     """How strongly the pictures guide; at 0 they only tell how alike a drawing is."""
 

@@ -265,10 +265,13 @@ def test_two_people_have_references_of_their_own_in_halves_of_the_frame() -> Non
     assert "wearing a dress" in c.plan.prompt
 
 
-def learned(names: dict[str, str], alone: bool = False) -> list[RenderPlan]:
+def learned(
+    names: dict[str, str], alone: bool = False, kept: frozenset[str] = frozenset()
+) -> list[RenderPlan]:
     """The plans of mika, of both, and of nobody, over a style that all frames share."""
     people = {
-        name: PEOPLE[name] | {"lora": {"name": lora, "weight": 0.9}} for name, lora in names.items()
+        name: PEOPLE[name] | {"lora": {"name": lora, "weight": 0.9}, "lora_alone": name in kept}
+        for name, lora in names.items()
     }
     told = board(
         characters=PEOPLE | people,
@@ -298,6 +301,12 @@ def test_who_was_not_learned_keeps_to_words_beside_somebody_who_was() -> None:
     _, both, _ = learned({"taro": "t"})
     assert [use.name for use in both.styles] == ["ink", "t"]
     assert both.style_strategy is StyleStrategy.REGIONAL
+
+
+def test_who_keeps_it_to_frames_of_their_own_wears_nothing_beside_others() -> None:
+    one, both, _ = learned({"mika": "m", "taro": "t"}, kept=frozenset({"mika"}))
+    assert [use.name for use in one.styles] == ["ink", "m"]
+    assert [use.name for use in both.styles] == ["ink", "t"]
 
 
 def test_alone_nobody_wears_what_was_learned() -> None:
