@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,13 +54,18 @@ def _story(file: Path, place: str) -> list[Frame]:
 
 
 def _frame(folder: Path, story: str, told: dict[str, Any]) -> Frame:
-    shot, file = Shot.model_validate(told["shot"]), folder / told["file"]
+    shot, picture = Shot.model_validate(told["shot"]), picture_of(folder / told["file"])
+    return Frame(story, shot.name, frozenset(shot.roles), surroundings(shot), picture)
+
+
+def picture_of(file: Path) -> Image:
+    """The pixels of a file; EvaluationError names one that is missing or damaged."""
     try:
         with Pillow.open(file) as opened:
             picture: Image = np.asarray(opened.convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
         raise EvaluationError(str(file), f"is missing or damaged: {error}") from error
-    return Frame(story, shot.name, frozenset(shot.roles), surroundings(shot), picture)
+    return picture
 
 
 def surroundings(shot: Shot) -> dict[str, str]:
@@ -80,6 +85,12 @@ def pairs(frames: Sequence[Frame], same: bool) -> list[tuple[int, int]]:
         for j in alone[k + 1 :]
         if (frames[i].characters == frames[j].characters) == same
     ]
+
+
+def portraits(frames: Sequence[Frame], known: Collection[str]) -> list[tuple[int, str]]:
+    """Frames of one person, who is among the known, and who it is."""
+    alone = [(i, frame) for i, frame in enumerate(frames) if len(frame.characters) == 1]
+    return [(i, who) for i, frame in alone for who in frame.characters if who in known]
 
 
 def transitions(frames: Sequence[Frame], changed: bool) -> list[tuple[int, str]]:

@@ -5,7 +5,7 @@ each frame's surroundings are what its shot says, which it inherited or changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,15 @@ from evals.likeness import Chances, chances, same_character
 from evals.metric import Metric
 from evals.sample import Images, Sample
 from evals.statistics import Scores
-from evals.stories import Frame, pairs, stories, transitions
+from evals.stories import Frame, pairs, picture_of, portraits, stories, transitions
+from luciole.models.classifier import AttributeClassifier
 
 _LIKE = "cross-frame character similarity: ViStoryBench, arXiv:2505.24862"
+_REFERENCE = "similarity to the reference: ViStoryBench, arXiv:2505.24862"
 _SCENE = "scene consistency: ViStoryBench, arXiv:2505.24862"
 METRICS = (
     Metric("story/same_character", "higher", _LIKE, 0.03),
+    Metric("story/like_reference", "higher", _REFERENCE, 0.03),
     Metric("story/kept_apart", "higher", _LIKE, 0.03),
     Metric("story/inherited", "higher", _SCENE, 0.03, share=True),
     Metric("story/changed", "higher", _SCENE, 0.03, share=True),
@@ -39,6 +42,8 @@ class Story:
     frames: str
     judge: str
     eye: str
+    references: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Pictures of each character, by name; who has none is compared with other frames alone."""
 
     ceiling = False
 
@@ -54,7 +59,8 @@ class Story:
     def metrics(self) -> tuple[Metric, ...]:
         """Those that every story has something to say about."""
         told = stories(Path(self.frames))
-        return tuple(one for one in METRICS if all(_places(one.name)(story) for story in told))
+        places = self._places
+        return tuple(one for one in METRICS if all(places(one.name)(story) for story in told))
 
     def samples(self, seed: int, size: int) -> list[Sample]:
         """One a frame; the picture is the storyboard's."""
@@ -66,15 +72,33 @@ class Story:
 
     def scores(self, samples: Sequence[Sample], pictures: Images) -> Mapping[str, Scores]:
         """Likeness is the geometric mean, over looks, of the chance that two frames agree."""
-        seen = chances(load_classifier(Path(self.eye)), pictures)
+        eye = load_classifier(Path(self.eye))
+        seen, shown = chances(eye, pictures), self._shown(eye)
         read = load_judge(Path(self.judge))(pictures)
         found: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         for number, story in enumerate(stories(Path(self.frames))):
             first = number * self.unit
             for name, means in found.items():
-                scores = [_score(name, seen, read, story, first, at) for at in _places(name)(story)]
+                places = self._places(name)(story)
+                if name == "story/like_reference":
+                    scores = [likeness(seen, first + i, 0, shown[str(who)]) for i, who in places]
+                else:
+                    scores = [_score(name, seen, read, story, first, at) for at in places]
                 means.append(float(np.mean(scores)))
         return {name: np.array(means, float) for name, means in found.items()}
+
+    def _places(self, metric: str) -> "Places":
+        if metric == "story/like_reference":
+            return lambda frames: portraits(frames, set(self.references))
+        return _places(metric)
+
+    def _shown(self, eye: AttributeClassifier) -> dict[str, Chances]:
+        """What is read of each character's references, their mean."""
+        found: dict[str, Chances] = {}
+        for name, files in self.references.items():
+            looks = chances(eye, np.stack([picture_of(Path(file)) for file in files]))
+            found[name] = {look: part.mean(axis=0, keepdims=True) for look, part in looks.items()}
+        return found
 
 
 Places = Callable[[Sequence[Frame]], Sequence[tuple[int, int | str]]]
@@ -96,9 +120,12 @@ def _score(
     return float(read[other][first + i] == story[i].promised[other])
 
 
-def likeness(seen: Chances, i: int, j: int) -> float:
-    """0 to 1."""
-    a, b = ({look: part[k : k + 1] for look, part in seen.items()} for k in (i, j))
+def likeness(seen: Chances, i: int, j: int, other: Chances | None = None) -> float:
+    """0 to 1, of picture `i` and picture `j`, which is among `other` where that is given."""
+    a, b = (
+        {look: part[k : k + 1] for look, part in of.items()}
+        for of, k in ((seen, i), (seen if other is None else other, j))
+    )
     return float(np.exp(same_character(a, b)[0, 0] / len(SEEN)))
 
 

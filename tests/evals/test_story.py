@@ -75,7 +75,9 @@ def drawn(folder: Path, titles: list[str], mixed: bool = False) -> Path:
 def test_characters_and_places_are_followed_from_frame_to_frame(tmp_path: Path) -> None:
     titles = ["one", "two", "three"]
     good, bad = drawn(tmp_path / "good", titles), drawn(tmp_path / "bad", titles, mixed=True)
-    task = Story(str(good), JUDGE, JUDGE)
+    file = tmp_path / "mika.png"
+    Pillow.fromarray(render(scene(0, mixed=False), maps=False).image).save(file)
+    task = Story(str(good), JUDGE, JUDGE, {"mika": [str(file)]})
     samples = task.samples(0, 128)
     found = {}
     for folder in (good, bad):
@@ -86,6 +88,8 @@ def test_characters_and_places_are_followed_from_frame_to_frame(tmp_path: Path) 
     means = {folder: {n: s.mean() for n, s in one.items()} for folder, one in found.items()}
     assert means[good]["story/same_character"] > means[bad]["story/same_character"] + 0.2
     assert means[good]["story/same_character"] > 0.6
+    assert means[good]["story/like_reference"] > means[bad]["story/like_reference"] + 0.2
+    assert means[good]["story/like_reference"] > 0.6
     assert means[good]["story/kept_apart"] > 0.6
     assert means[good]["story/changed"] > 0.7
 
@@ -110,6 +114,13 @@ def test_stories_of_one_title_are_told_apart(tmp_path: Path) -> None:
         drawn(tmp_path / seed, ["one"])
     first, second = stories(tmp_path)
     assert not {frame.story for frame in first} & {frame.story for frame in second}
+
+
+def test_without_references_nobody_is_compared_with_one(tmp_path: Path) -> None:
+    folder = drawn(tmp_path, ["one"])
+    names = [one.name for one in Story(str(folder), JUDGE, JUDGE).metrics]
+    assert "story/like_reference" not in names
+    assert "story/same_character" in names
 
 
 def test_what_a_shot_does_not_say_is_not_counted(tmp_path: Path) -> None:
