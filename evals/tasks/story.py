@@ -32,6 +32,10 @@ METRICS = (
 )
 
 
+Place = tuple[int, int | str]
+"""A frame, and another frame, a character or a kind of surroundings."""
+
+
 @dataclass(frozen=True)
 class Story:
     """Every checkpoint is a folder of the same storyboards, drawn; `frames` is any one of those.
@@ -59,8 +63,7 @@ class Story:
     def metrics(self) -> tuple[Metric, ...]:
         """Those that every story has something to say about."""
         told = stories(Path(self.frames))
-        places = self._places
-        return tuple(one for one in METRICS if all(places(one.name)(story) for story in told))
+        return tuple(one for one in METRICS if all(self._places(one.name, story) for story in told))
 
     def samples(self, seed: int, size: int) -> list[Sample]:
         """One a frame; the picture is the storyboard's."""
@@ -73,24 +76,26 @@ class Story:
     def scores(self, samples: Sequence[Sample], pictures: Images) -> Mapping[str, Scores]:
         """Likeness is the geometric mean, over looks, of the chance that two frames agree."""
         eye = load_classifier(Path(self.eye))
-        seen, shown = chances(eye, pictures), self._shown(eye)
-        read = load_judge(Path(self.judge))(pictures)
+        seen = _Seen(
+            chances(eye, pictures), self._shown(eye), load_judge(Path(self.judge))(pictures)
+        )
         found: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         for number, story in enumerate(stories(Path(self.frames))):
-            first = number * self.unit
             for name, means in found.items():
-                places = self._places(name)(story)
-                if name == "story/like_reference":
-                    scores = [likeness(seen, first + i, 0, shown[str(who)]) for i, who in places]
-                else:
-                    scores = [_score(name, seen, read, story, first, at) for at in places]
+                places = self._places(name, story)
+                scores = [seen.score(name, story, number * self.unit, at) for at in places]
                 means.append(float(np.mean(scores)))
         return {name: np.array(means, float) for name, means in found.items()}
 
-    def _places(self, metric: str) -> "Places":
-        if metric == "story/like_reference":
-            return lambda frames: portraits(frames, set(self.references))
-        return _places(metric)
+    def _places(self, metric: str, frames: Sequence[Frame]) -> Sequence[Place]:
+        kinds: dict[str, Callable[[], Sequence[Place]]] = {
+            "story/same_character": lambda: pairs(frames, same=True),
+            "story/like_reference": lambda: portraits(frames, set(self.references)),
+            "story/kept_apart": lambda: pairs(frames, same=False),
+            "story/inherited": lambda: transitions(frames, changed=False),
+            "story/changed": lambda: transitions(frames, changed=True),
+        }
+        return kinds[metric]()
 
     def _shown(self, eye: AttributeClassifier) -> dict[str, Chances]:
         """What is read of each character's references, their mean."""
@@ -101,39 +106,28 @@ class Story:
         return found
 
 
-Places = Callable[[Sequence[Frame]], Sequence[tuple[int, int | str]]]
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of all frames and of the references."""
+
+    frames: Chances
+    references: Mapping[str, Chances]
+    surroundings: Mapping[str, Sequence[str]]
+
+    def score(self, metric: str, story: Sequence[Frame], first: int, at: Place) -> float:
+        """Of one place of a story whose frames begin at `first`."""
+        i, other = at
+        if isinstance(other, int):
+            alike = likeness(self._frame(first + i), self._frame(first + other))
+            return alike if metric == "story/same_character" else 1 - alike
+        if metric == "story/like_reference":
+            return likeness(self._frame(first + i), self.references[other])
+        return float(self.surroundings[other][first + i] == story[i].promised[other])
+
+    def _frame(self, i: int) -> Chances:
+        return {look: part[i : i + 1] for look, part in self.frames.items()}
 
 
-def _score(
-    metric: str,
-    seen: Chances,
-    read: Mapping[str, Sequence[str]],
-    story: Sequence[Frame],
-    first: int,
-    at: tuple[int, int | str],
-) -> float:
-    """Of one place of a story whose frames begin at `first`."""
-    i, other = at
-    if isinstance(other, int):
-        alike = likeness(seen, first + i, first + other)
-        return alike if metric == "story/same_character" else 1 - alike
-    return float(read[other][first + i] == story[i].promised[other])
-
-
-def likeness(seen: Chances, i: int, j: int, other: Chances | None = None) -> float:
-    """0 to 1, of picture `i` and picture `j`, which is among `other` where that is given."""
-    a, b = (
-        {look: part[k : k + 1] for look, part in of.items()}
-        for of, k in ((seen, i), (seen if other is None else other, j))
-    )
+def likeness(a: Chances, b: Chances) -> float:
+    """Of two pictures, 0 to 1."""
     return float(np.exp(same_character(a, b)[0, 0] / len(SEEN)))
-
-
-def _places(metric: str) -> Places:
-    kinds: dict[str, Places] = {
-        "story/same_character": lambda frames: pairs(frames, same=True),
-        "story/kept_apart": lambda frames: pairs(frames, same=False),
-        "story/inherited": lambda frames: transitions(frames, changed=False),
-        "story/changed": lambda frames: transitions(frames, changed=True),
-    }
-    return kinds[metric]
