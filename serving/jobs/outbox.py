@@ -1,7 +1,5 @@
 """Messages that were written with what they tell of, sent until they have arrived."""
 
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Engine, Row, select, update
 
+from serving.stopping import StopSignals
 from serving.storage.columns import now
 from serving.storage.database import READING
 from serving.storage.errors import StorageFull, StorageUnavailable
@@ -56,10 +55,8 @@ def deliver(database: Engine, outbox: Outbox) -> int:
 
 def run_sender(database: Engine, outboxes: Sequence[Outbox], look: float = 0.5) -> None:
     """Send until SIGTERM or SIGINT."""
-    stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
-    while not stopping.is_set():
+    signals = StopSignals()
+    while not signals.came:
         try:
             with storage_errors():
                 tried = sum(deliver(database, outbox) for outbox in outboxes)
@@ -67,7 +64,7 @@ def run_sender(database: Engine, outboxes: Sequence[Outbox], look: float = 0.5) 
             log.warning("nothing is sent now", cause=error.code)
             tried = 0
         if not tried:
-            stopping.wait(look)
+            signals.wait(look)
 
 
 def _claim(database: Engine, outbox: Outbox) -> Sequence[Row[Any]]:

@@ -1,6 +1,5 @@
 """The life of a worker's process: a lease, a place at the queue, and the looking after both."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from serving.jobs.fence import FencedDatabase, give_up
 from serving.jobs.leases import Lease, reap
 from serving.jobs.reconciling import forget_old_keys, reconcile
 from serving.jobs.worker import Studio, Worker
+from serving.stopping import StopSignals
 from serving.storage.assets import sweep
 from serving.storage.database import READING
 from serving.storage.errors import StorageFull, StorageUnavailable
@@ -55,16 +55,15 @@ def run_worker(url: str, database: Engine, studio: Studio, limits: WorkerLimits)
     worker = Worker(studio, FencedDatabase(database, lease), limits.tries)
     _join(url, worker, lease, limits)
     log.info("a worker is ready", executor=lease.executor)
-    stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    signals, stopping = StopSignals(), threading.Event()
     house = _House(database, lease, studio.objects, limits.orphans)
     keeping = [
         _every(limits.lease / 3, stopping, lambda: _renew(lease)),
         _every(limits.poll, stopping, lambda: _look(worker, database)),
         _every(limits.house, stopping, house.keep),
     ]
-    stopping.wait()
+    signals.wait()
+    stopping.set()
     DBOS.destroy(workflow_completion_timeout_sec=limits.grace)
     for thread in keeping:
         thread.join()

@@ -1,7 +1,5 @@
 """`python -m serving triton`: a Triton server alone, for gateways and workers beside it."""
 
-import signal
-import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +11,7 @@ from luciole.engines.onnx import OnnxEngine
 from serving.bootstrap import ROOT, configure_logging
 from serving.probe import Probe, learned
 from serving.settings import Settings
+from serving.stopping import StopSignals
 from serving.triton import environment, repository, shares
 from serving.triton.server import TritonServer
 from serving.triton.supervisor import Supervisor
@@ -30,9 +29,7 @@ def host(settings: Settings) -> None:
         raise InvalidRequest("LUCIOLE_TRITON_BANK", "is not set; name a folder for the styles")
     made, bundle = environment.find(ROOT), Bundle.open(settings.bundle)
     probes = _probes(bundle, settings.threads)
-    stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    signals = StopSignals()
     folder = settings.triton_folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="models.", dir=folder) as models:
@@ -44,7 +41,7 @@ def host(settings: Settings) -> None:
         try:
             supervisor.start()
             log.info("triton is served", http=server.http_port, grpc=server.grpc_port)
-            stopping.wait()
+            signals.wait()
         finally:
             supervisor.stop()
 

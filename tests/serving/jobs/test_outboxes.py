@@ -144,9 +144,12 @@ def test_a_sender_killed_after_its_post_leaves_one_meter_event(
     killed.set()
     assert site.rows(BillingOutboxRow)[0].state == "pending"
     with subprocess.Popen(command, env=environment) as second:
-        site.until(lambda: site.rows(BillingOutboxRow)[0].state == "sent")
-        second.terminate()
-    assert second.returncode == 0
+        try:
+            site.until(lambda: site.rows(BillingOutboxRow)[0].state == "sent")
+            second.terminate()
+            assert second.wait(30) == 0
+        finally:
+            second.kill()
     assert events == {job}
     assert len(receiver.asked) == 2
 
