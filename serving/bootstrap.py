@@ -12,20 +12,21 @@ import structlog
 from fastapi import FastAPI
 
 from luciole.bundle import Bundle
+from luciole.compiled import Runtime
 from luciole.domain import EngineError
 from luciole.engines import Engine
 from luciole.engines.bank import StyleBank
 from luciole.engines.batcher import BatchLimits, StepBatcher
-from luciole.engines.onnx import OnnxEngine
 from luciole.engines.triton import TritonEngine
 from luciole.pipeline import Pipeline
+from serving.engines import in_process, probes_of
 from serving.gateway.app import create_app
 from serving.gateway.drawing import Drawing, InProcess
 from serving.jobs.durable import migrate_durable
 from serving.orchestration.characters.encoder import image_encoder, looks_encoder
 from serving.orchestration.policy_guard import GuardedPipeline
 from serving.orchestration.wording import Remote, Wording, WordingChoices
-from serving.probe import Probe, learned, prove
+from serving.probe import Probe, prove
 from serving.settings import EngineChoice, Settings
 from serving.storage.database import open_database
 from serving.storage.migrate import migrate
@@ -79,16 +80,12 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
     bundle = Bundle.open(settings.bundle)
     wording = Wording.of(bundle, _choices(settings))
     with ExitStack() as held:
-        slots = settings.style_slots
-        local = OnnxEngine(bundle, threads=settings.threads, eager=True, style_slots=slots)
-        held.callback(local.close)
-        probes = learned(local)
+        probes = probes_of(bundle, settings.runtime, settings.threads)
         notice = None
         if settings.triton_url is not None:
-            local.close()
             yield _elsewhere(held, settings, wording, settings.triton_url, probes)
             return
-        if settings.engine is not EngineChoice.ONNX:
+        if settings.engine in (EngineChoice.AUTO, EngineChoice.TRITON):
             try:
                 own = held.enter_context(_triton(settings, bundle, probes))
             except TritonUnavailable as error:
@@ -97,22 +94,25 @@ def drawing(settings: Settings) -> Iterator[Drawing]:
                 notice = f"Triton is not to be had, so graphs run in process: {error.message}"
                 log.warning("triton is not to be had", reason=error.reason, cause=error.message)
             else:
-                local.close()
                 yield _over_triton(held, settings, wording, own, probes)
                 return
+        local = in_process(bundle, settings)
+        held.callback(local.close)
+        openvino = settings.runtime is Runtime.OPENVINO
+        choice = EngineChoice.OPENVINO if openvino else EngineChoice.ONNX
         batcher = _batcher(held, local, settings)
         pipeline, proof = _pipeline(local, wording), _proof(local, probes)
         yield Drawing(
             pipeline=pipeline,
             batcher=batcher,
-            engine="onnx",
+            engine=choice.value,
             keeper=InProcess(),
             prove=proof,
             notice=notice,
             wording=wording,
             seer=image_encoder(local),
             looks=looks_encoder(local),
-            told={"LUCIOLE_ENGINE": EngineChoice.ONNX.value},
+            told={"LUCIOLE_ENGINE": choice.value},
         )
 
 

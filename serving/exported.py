@@ -5,21 +5,23 @@ import sys
 from pathlib import Path
 
 from luciole.bundle import MANIFEST, Bundle, folder_hash
+from luciole.compiled import Compiled, Runtime
 from luciole.domain import BundleError
 from luciole.shipped import shipped_guides, shipped_styles
 
 ROOT = Path(__file__).parents[1]
 
 
-def ensure(bundle: Path, model: Path) -> bool:
+def ensure(bundle: Path, model: Path, runtime: Runtime = Runtime.ONNX) -> bool:
     """Export `model` unless `bundle` is whole and made of it; whether that was needed.
 
     The exporter brings torch, which a service must not load: so it is another process, and it
     shows its own progress. BundleError if it fails.
     """
-    if up_to_date(bundle, model):
+    if up_to_date(bundle, model, runtime):
         return False
-    choices = [f"folder={quoted(model.resolve())}", f"out={quoted(bundle.resolve())}"]
+    target = f"target={runtime}"
+    choices = [f"folder={quoted(model.resolve())}", f"out={quoted(bundle.resolve())}", target]
     command = [sys.executable, "-m", "export", *choices]
     done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own arguments only
     if done.returncode != 0:
@@ -27,15 +29,21 @@ def ensure(bundle: Path, model: Path) -> bool:
     return True
 
 
-def up_to_date(bundle: Path, model: Path) -> bool:
-    """Whether a whole bundle is there, made of exactly this folder, and by no older exporter."""
+def up_to_date(bundle: Path, model: Path, runtime: Runtime = Runtime.ONNX) -> bool:
+    """Whether a whole bundle is there, made of exactly this folder, and by no older exporter.
+
+    A `runtime` other than onnx must have been made ready in it.
+    """
     try:
-        source = Bundle.open(bundle).manifest.source
+        whole = Bundle.open(bundle)
+        if runtime is not Runtime.ONNX:
+            Compiled.read(whole, runtime)
     except BundleError:
         return False
+    source = whole.manifest.source
     made = (bundle / MANIFEST).stat().st_mtime
     guides = [file for folder in shipped_guides().values() for file in folder.iterdir()]
-    made_by = [*(ROOT / "export").glob("*.py"), *shipped_styles(), *guides]
+    made_by = [*(ROOT / "export").rglob("*.py"), *shipped_styles(), *guides]
     changed = max(file.stat().st_mtime for file in made_by)
     return source == folder_hash(model) and made >= changed
 

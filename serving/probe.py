@@ -13,6 +13,8 @@ from luciole.engines import Engine
 
 TOLERANCE = 1e-3
 """Largest difference allowed, as a part of the largest expected value."""
+SPREAD = 3.0
+"""How much further from it than on average a rounded graph may be on one small input."""
 TOKENS = 77
 MIDDLE_TIMESTEP = 500.0
 
@@ -24,6 +26,7 @@ class Probe:
     graph: str
     inputs: Mapping[str, NDArray[Any]]
     expected: Mapping[str, NDArray[Any]]
+    tolerance: float = TOLERANCE
 
     def judge(self, outputs: Mapping[str, NDArray[Any] | None]) -> None:
         """EngineBadOutput names the output that is missing, misshapen, off or not a number."""
@@ -32,17 +35,28 @@ class Probe:
             if got is None or got.shape != expected.shape:
                 shape = "nothing" if got is None else f"shape {got.shape}"
                 raise EngineBadOutput(field, f"expected shape {expected.shape}, got {shape}")
-            limit = TOLERANCE * max(float(np.abs(expected).max()), 1e-6)
+            limit = self.tolerance * max(float(np.abs(expected).max()), 1e-6)
             worst = float(np.abs(got.astype(np.float64) - expected).max())
             if not worst <= limit:
                 raise EngineBadOutput(field, f"differs by {worst:.3g} from the known output")
 
 
-def learned(engine: Engine) -> list[Probe]:
-    """One probe for each graph of the engine's bundle; the engine is the one to be trusted."""
-    bundle = engine.bundle
+def learned(engine: Engine, errors: Mapping[str, float] | None = None) -> list[Probe]:
+    """One probe for each graph of the engine's bundle; the engine is the one to be trusted.
+
+    `errors`, by graph, are the relative ones that were measured of the engine to be proven.
+    """
+    bundle, known = engine.bundle, errors or {}
     asked = {graph: small_inputs(bundle, graph) for graph in bundle.manifest.graphs}
-    return [Probe(graph, inputs, engine.run(graph, inputs)) for graph, inputs in asked.items()]
+    return [
+        Probe(
+            graph,
+            inputs,
+            engine.run(graph, inputs),
+            max(TOLERANCE, SPREAD * known.get(graph, 0.0)),
+        )
+        for graph, inputs in asked.items()
+    ]
 
 
 def prove(engine: Engine, probes: Sequence[Probe]) -> None:

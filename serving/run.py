@@ -25,7 +25,7 @@ def up(settings: Settings, console: Console) -> None:
     """
     configure_logging(settings.log_level)
     if default_bundle(settings):
-        ensure(settings.bundle, shipped_model())
+        ensure(settings.bundle, shipped_model(), settings.runtime)
     with (
         listening(settings) as door,
         service(settings) as (app, drawing),

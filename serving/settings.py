@@ -16,6 +16,8 @@ class EngineChoice(StrEnum):
 
     AUTO = "auto"
     ONNX = "onnx"
+    OPENVINO = "openvino"
+    """In process too, in bf16: for CPUs that have it."""
     TRITON = "triton"
 
 
@@ -145,6 +147,12 @@ class Settings(BaseSettings):
     c2pa_chain: Path | None = None
     """PEM certificates, the signer's first; without them, a test authority is made."""
     c2pa_key: Path | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """What a bundle must have been made ready for."""
+        own = {EngineChoice.ONNX: Runtime.ONNX, EngineChoice.OPENVINO: Runtime.OPENVINO}
+        return own.get(self.engine, self.triton_runtime)
 
     @property
     def database(self) -> str:

@@ -144,7 +144,7 @@ def made_by() -> str:
 
     root = Path(__file__).parents[1]
     library = root / "src" / "luciole"
-    code = [Path(__file__), library / "bundle.py", *(root / "export").glob("*.py")]
+    code = [Path(__file__), library / "bundle.py", *(root / "export").rglob("*.py")]
     for part in ("models", "adapters"):
         code += (library / part).glob("*.py")
     code.append(library / "engines" / "styles.py")

@@ -26,8 +26,10 @@ from evals.bench.engine_triton import triton_figures
 from evals.bench.result import Figure, median, write
 from luciole.bundle import Bundle
 from luciole.domain import RenderPlan, SolverName
+from luciole.engines import Engine
 from luciole.engines.bank import Factors
 from luciole.engines.onnx import OnnxEngine
+from luciole.engines.openvino import OpenVinoEngine
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
 
@@ -144,11 +146,12 @@ def styles_mixed(engine: OnnxEngine, peers: Peers, rounds: int) -> list[Figure]:
 
 
 def one_picture(
-    engine: OnnxEngine, small: OnnxEngine, peers: Peers, rounds: int, steps: int
+    engine: OnnxEngine, others: Mapping[str, Engine], peers: Peers, rounds: int, steps: int
 ) -> list[Figure]:
     """From words to pixels, against diffusers' pipeline with the same solver.
 
-    `small` is the same model in int8: its pictures are others, as good as evals measure them.
+    The `others` are the same model in bf16 and in int8: their pictures are others, as good as
+    evals measure them.
     """
     plan = RenderPlan(
         prompt="a girl with red hair in the rain",
@@ -167,7 +170,7 @@ def one_picture(
         fresh = plan.model_copy(update={"prompt": f"{plan.prompt} {next(times)}"})
         return pipeline.decode(pipeline.denoise([fresh], latents=[noise]))[0]
 
-    full, int8 = Pipeline(engine), Pipeline(small)
+    full = Pipeline(engine)
     same = full.decode(full.denoise([plan], latents=[noise]))[0]
     off = np.abs(same.astype(int) - peers.picture(plan, noise).astype(int)).max()
     if off > 1:
@@ -175,18 +178,20 @@ def one_picture(
     ways: dict[str, Callable[[], object]] = {
         "ours": partial(ours, full),
         "theirs": lambda: peers.picture(plan, noise),
-        "ours in int8": partial(ours, int8),
+        **{f"ours in {name}": partial(ours, Pipeline(one)) for name, one in others.items()},
         "theirs in bf16": lambda: peers.picture_in_bf16(plan, noise),
     }
     for way in ways.values():
         way()
     found = taken(ways, rounds)
-    name, peer = f"one picture of {steps} steps", "StableDiffusionXLPipeline, same weights"
+    name, peer = f"one picture of {steps} steps in", "StableDiffusionXLPipeline, same weights, in"
     pairs = (
-        (name, "ours", "theirs", 0.5, f"{peer}, steps and solver"),
-        (f"{name} in int8", "ours in int8", "theirs", None, f"{peer}, in fp32: not the same work"),
-        (f"{name} in fp32", "ours", "theirs in bf16", None, f"{peer}, in bf16: not the same work"),
-        (f"{name} in int8", "ours in int8", "theirs in bf16", None, f"{peer}, in bf16"),
+        (f"{name} bf16", "ours in bf16", "theirs in bf16", 0.5, f"{peer} bf16"),
+        (f"{name} fp32", "ours", "theirs", 0.5, f"{peer} fp32"),
+        (f"{name} bf16", "ours in bf16", "theirs", None, f"{peer} fp32: not the same work"),
+        (f"{name} int8", "ours in int8", "theirs", None, f"{peer} fp32: not the same work"),
+        (f"{name} fp32", "ours", "theirs in bf16", None, f"{peer} bf16: not the same work"),
+        (f"{name} int8", "ours in int8", "theirs in bf16", None, f"{peer} bf16"),
     )
     return [
         Figure(metric, *ratios(found, mine, other), "of its time", goal, "lower", said)
@@ -269,11 +274,14 @@ def main() -> None:
     styles = random_styles(bundle, STYLES)
     engine = OnnxEngine(bundle, threads=1)
     load(engine, styles)
-    small = OnnxEngine(Bundle.open(args.int8), threads=1)
+    others = {
+        "bf16": OpenVinoEngine(bundle, threads=1),
+        "int8": OnnxEngine(Bundle.open(args.int8), threads=1),
+    }
     peers = Peers(args.model, styles)
     figures = [
         *styles_mixed(engine, peers, args.rounds),
-        *one_picture(engine, small, peers, 2 * args.rounds, args.steps),
+        *one_picture(engine, others, peers, 2 * args.rounds, args.steps),
         *many_styles(bundle, styles, args.rounds),
         *load_figures(engine, args.rounds),
         *triton_figures(engine, 2 * args.rounds),

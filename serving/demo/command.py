@@ -124,7 +124,7 @@ def demo(settings: Settings, asked: Asked, console: Console) -> Path:
     asked.out.mkdir(parents=True, exist_ok=True)
     if default_bundle(settings):
         with run.step("the model as a bundle of ONNX graphs"):
-            if not ensure(settings.bundle, shipped_model()):
+            if not ensure(settings.bundle, shipped_model(), settings.runtime):
                 console.print(f"  {settings.bundle} is up to date", highlight=False)
     learned = run.style()
     with contextlib.ExitStack() as held:

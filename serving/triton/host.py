@@ -7,9 +7,8 @@ import structlog
 
 from luciole.bundle import Bundle
 from luciole.domain import InvalidRequest
-from luciole.engines.onnx import OnnxEngine
 from serving.bootstrap import ROOT, configure_logging
-from serving.probe import Probe, learned
+from serving.engines import probes_of
 from serving.settings import Settings
 from serving.stopping import StopSignals
 from serving.triton import environment, repository, shares
@@ -28,7 +27,7 @@ def host(settings: Settings) -> None:
     if settings.triton_bank is None:
         raise InvalidRequest("LUCIOLE_TRITON_BANK", "is not set; name a folder for the styles")
     made, bundle = environment.find(ROOT), Bundle.open(settings.bundle)
-    probes = _probes(bundle, settings.threads)
+    probes = probes_of(bundle, settings.triton_runtime, settings.threads)
     signals = StopSignals()
     folder = settings.triton_folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,14 +43,6 @@ def host(settings: Settings) -> None:
             signals.wait()
         finally:
             supervisor.stop()
-
-
-def _probes(bundle: Bundle, threads: int) -> list[Probe]:
-    engine = OnnxEngine(bundle, threads=threads)
-    try:
-        return learned(engine)
-    finally:
-        engine.close()
 
 
 def lay_out(

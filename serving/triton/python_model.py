@@ -1,7 +1,7 @@
 """One graph behind Triton's Python backend; `repository.py` copies this file for each.
 
 It runs in Triton's own environment, where nothing of Luciole is installed. What was compiled for
-this machine needs torch there, and the library's sources.
+this machine needs torch or OpenVINO there, and the library's sources.
 """
 
 import hashlib
@@ -111,10 +111,15 @@ def _compiled(settings: dict[str, Any], resident: dict[str, Any]) -> Any:
     sys.path.append(settings["source"])
     from luciole.bundle import Bundle
     from luciole.compiled import Runtime
+
+    bundle, runtime = Bundle.read(settings["folder"]), Runtime(settings["runtime"])
+    if runtime is Runtime.OPENVINO:
+        from luciole.engines.openvino import open_session as open_here
+
+        return open_here(bundle, settings["name"], resident, settings["threads"])
     from luciole.engines.compiled import open_session
 
     loads = np.load(settings["loads"], mmap_mode="r") if resident else None
-    bundle, runtime = Bundle.read(settings["folder"]), Runtime(settings["runtime"])
     return open_session(bundle, runtime, settings["name"], resident, loads)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from luciole.bundle import Bundle, GraphSpec, TensorSpec
-from luciole.compiled import Compiled, Runtime
+from luciole.compiled import Compiled, CompiledGraph, Runtime
 from luciole.domain import InvalidRequest
 from luciole.engines.bank import LOADS
 
@@ -57,18 +57,15 @@ def models_of(
     """
     compiled = None if runtime is Runtime.ONNX else Compiled.read(bundle, runtime)
     engines = {} if compiled is None else compiled.graphs
-    if native and runtime is Runtime.AOTI:
-        raise InvalidRequest("native", "Triton has no backend for AOTInductor's packages")
+    if native and runtime in (Runtime.AOTI, Runtime.OPENVINO):
+        raise InvalidRequest("native", f"no backend of Triton's runs what target={runtime} makes")
     manifest = bundle.manifest
     return [
         GraphModel(
             name=name,
             folder=bundle.path,
             graph=spec.file,
-            files={
-                file: manifest.files[file]
-                for file in ((engines[name].file,) if engines else spec.files)
-            },
+            files={file: manifest.files[file] for file in _files(spec, engines.get(name))},
             inputs=spec.inputs,
             outputs=spec.outputs,
             max_batch=manifest.sizes.max_batch,
@@ -83,6 +80,11 @@ def models_of(
         )
         for name, spec in manifest.graphs.items()
     ]
+
+
+def _files(spec: GraphSpec, made: CompiledGraph | None) -> Sequence[str]:
+    """What a model reads: the graph with its weights, or what was compiled from it."""
+    return spec.files if made is None or made.file == spec.file else (made.file,)
 
 
 def _resident(spec: GraphSpec, folder: Path) -> dict[str, Path]:

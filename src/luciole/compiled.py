@@ -23,6 +23,7 @@ class Runtime(StrEnum):
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt_rtx"
     AOTI = "aoti"
+    OPENVINO = "openvino"
 
 
 class _Record(BaseModel):

@@ -20,22 +20,27 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from export.__main__ import CONF, export_of
 from export.engines.aoti import Aoti
+from export.engines.openvino import OpenVino
 from export.engines.precision import Precision, rounded
 from export.engines.profiles import Room
 from export.engines.tensorrt import TensorRt
 from export.folder import ModelFolder, load_folder
 from export.graphs import Graph, bank_spec, batch_axis, slots_axis, style_rows, tensor_spec
 from export.guides import Guides, all_graphs
-from export.onnx import example_sizes
+from export.onnx import OnnxTarget, example_sizes
 from export.parity import answers, relative_error
 from luciole.bundle import MANIFEST, Bundle, hashes
 from luciole.compiled import Compiled, Machine, Runtime
 from luciole.domain import BundleError, EngineError
 from luciole.engines.bank import Factors
 from luciole.engines.compiled import CompiledEngine
+from luciole.engines.onnx import OnnxEngine
+from luciole.engines.openvino import openvino_machine
 from luciole.engines.protocol import style_bank
 from luciole.models.styled import StyleMix, wrap
+from serving.probe import small_inputs
 from serving.triton.repository import config, models_of
+from tests.ready import ready
 
 WITHOUT_RTX = importlib.util.find_spec("tensorrt_rtx") is None
 
@@ -272,6 +277,39 @@ def test_engines_json_says_what_they_are_bound_to(compiled: Bundle) -> None:
     assert told["graphs"]["anchor_encoder"]["relative_error"] < 1e-6
 
 
+def written(place: Path) -> Graph:
+    """The small graph, as ONNX in this folder."""
+    graph = small()
+    OnnxTarget().write(graph, SIZES, place)
+    return graph
+
+
+def test_openvino_is_measured_with_styles_and_without(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    room = Room(tiny_bundle.manifest.sizes, 8, 77)
+    OpenVino("fp32").compile([written(tmp_path)], room, SIZES, tmp_path, quiet)
+    made = Compiled.model_validate_json((tmp_path / "openvino/engines.json").read_bytes())
+    assert made.machine == openvino_machine()
+    assert set(made.graphs) == {"denoiser", "anchor_encoder"}
+    for name, one in made.graphs.items():
+        assert (one.file, one.precision) == (f"{name}.onnx", "fp32")
+        assert 0 < one.relative_error < 1e-5
+
+
+def test_what_openvino_gets_wrong_is_named(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    room = Room(tiny_bundle.manifest.sizes, 8, 77)
+    strict = OpenVino("fp32", tolerance=1e-12)
+    with pytest.raises(BundleError, match=r"denoiser: is off by .* name the graph in `unrounded`"):
+        strict.compile([written(tmp_path)], room, SIZES, tmp_path, quiet)
+
+
+def test_a_cpu_without_bf16_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = openvino_machine().model_copy(update={"capability": "fp32"})
+    monkeypatch.setattr("export.engines.openvino.openvino_machine", lambda: without)
+    with pytest.raises(EngineError, match="is not computed in bf16 on this CPU; choose precision"):
+        OpenVino("bf16").machine()
+    assert OpenVino("fp32").machine() == without
+
+
 class Request:
     """As Triton's Python backend gives it."""
 
@@ -318,6 +356,34 @@ def test_tritons_model_runs_what_was_compiled_with_the_styles_of_the_banks_files
     told_all = [torch.from_numpy(one) for one in (inputs | bank.resident("denoiser")).values()]
     exact = answers(small(), told_all)["prediction"]
     assert relative_error(np.concatenate(found), exact) < 1e-5
+
+
+def test_tritons_model_runs_openvino_with_the_styles_of_the_banks_files(
+    tiny_bundle: Bundle, python_model: Any, tmp_path: Path
+) -> None:
+    bundle = ready(tiny_bundle, tmp_path / "ready")
+    bank = style_bank(bundle, 4, tmp_path)
+    assert bank is not None
+    spec = bundle.manifest.graphs["denoiser"].bank
+    assert spec is not None
+    path, wide, high = spec.layers[0].path, spec.layers[0].inputs, spec.layers[0].outputs
+    factors = Factors(np.ones((8, wide), np.float32), np.ones((high, 8), np.float32))
+    bank.load("ink", {path: factors})
+    models = models_of(bundle, 1, tmp_path, Runtime.OPENVINO)
+    described = {model.name: model for model in models}["denoiser"]
+    assert set(described.files) == set(bundle.manifest.graphs["denoiser"].files)
+    model = python_model.TritonPythonModel()
+    model.initialize({"model_config": json.dumps(json_config(config(described)))})
+    inputs = small_inputs(bundle, "denoiser")
+    inputs |= {"style_slot": np.array([[1, 0, 0, 0]]), "style_weight": np.full((1, 4), 0.5, "f4")}
+    [answer] = model.execute([Request(inputs)])
+    trusted = OnnxEngine(tiny_bundle, threads=1, style_slots=4)
+    assert trusted.bank is not None
+    trusted.bank.load("ink", {path: factors})
+    exact = trusted.run("denoiser", inputs)["prediction"]
+    assert relative_error(dict(answer["output_tensors"])["prediction"], exact) < 1e-5
+    inputs["style_slot"][:] = 0
+    assert relative_error(trusted.run("denoiser", inputs)["prediction"], exact) > 1e-4
 
 
 def json_config(text: str) -> dict[str, Any]:

@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from luciole.domain import BundleError, RenderPlan, SolverName, StyleUse
+from luciole.bundle import Bundle
+from luciole.compiled import Runtime
+from luciole.domain import BundleError, EngineBadOutput, RenderPlan, SolverName, StyleUse
+from luciole.engines.openvino import openvino_machine
 from serving import bootstrap
 from serving.bootstrap import drawing
+from serving.engines import probes_of
 from serving.settings import EngineChoice, Settings
 from serving.triton.environment import TritonEnvironment
 from serving.triton.errors import TritonUnavailable
+from tests.ready import ready
 
 PLANS = [
     RenderPlan(
@@ -55,6 +60,35 @@ def test_triton_and_the_in_process_engine_draw_the_same_bytes(
         there = remote.pipeline.render(PLANS)
     for one, other in zip(here, there, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_openvino_draws_nearly_the_same_and_is_proven(settings: Settings, tmp_path: Path) -> None:
+    bf16 = openvino_machine().capability == "bf16"
+    precision, error = ("bf16", 0.02) if bf16 else ("fp32", 1e-5)
+    bundle = ready(Bundle.open(settings.bundle), tmp_path / "ready", precision, error)
+    with drawing(with_engine(settings, EngineChoice.ONNX)) as local:
+        here = local.pipeline.render(PLANS)
+    asked = settings.model_copy(update={"bundle": bundle.path})
+    with drawing(with_engine(asked, EngineChoice.OPENVINO)) as fast:
+        assert fast.engine == "openvino"
+        assert fast.told == {"LUCIOLE_ENGINE": "openvino"}
+        fast.prove()
+        there = fast.pipeline.render(PLANS)
+    for one, other in zip(here, there, strict=True):
+        assert np.abs(one.astype(int) - other).mean() < (2 if bf16 else 0.01)
+
+
+def test_an_engine_that_is_off_by_more_than_was_measured_is_not_proven(
+    settings: Settings, tmp_path: Path
+) -> None:
+    bundle = ready(Bundle.open(settings.bundle), tmp_path / "ready", "fp32", 0.0)
+    (probe, *_) = probes_of(bundle, Runtime.OPENVINO, 1)
+    wrong = {name: one * 1.01 for name, one in probe.expected.items()}
+    with pytest.raises(EngineBadOutput, match="differs by"):
+        probe.judge(wrong)
+    probe.judge({name: one * 1.0005 for name, one in probe.expected.items()})
+    rounded = ready(Bundle.open(settings.bundle), tmp_path / "rounded", "fp32", 0.01)
+    probes_of(rounded, Runtime.OPENVINO, 1)[0].judge(wrong)
 
 
 def test_without_triton_the_in_process_engine_takes_over_and_says_so(

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from luciole.bundle import Bundle, folder_hash
+from luciole.compiled import Runtime
 from luciole.domain import BundleError
 from serving.exported import ensure, up_to_date
+from tests.ready import ready
 
 
 def test_a_bundle_names_the_hash_of_its_models_folder(
@@ -29,6 +31,15 @@ def test_a_bundle_older_than_the_exporter_is_out_of_date(
     old = shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
     os.utime(old / "manifest.json", (0, 0))
     assert not up_to_date(old, tiny_folder)
+
+
+def test_a_bundle_that_openvino_may_not_run_is_out_of_date_for_it(
+    tiny_bundle: Bundle, tiny_folder: Path, tmp_path: Path
+) -> None:
+    assert not up_to_date(tiny_bundle.path, tiny_folder, Runtime.OPENVINO)
+    made = ready(tiny_bundle, tmp_path / "ready")
+    assert up_to_date(made.path, tiny_folder, Runtime.OPENVINO)
+    assert up_to_date(made.path, tiny_folder)
 
 
 def test_a_failed_export_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from luciole.bundle import MANIFEST, Bundle
 from luciole.domain import RenderPlan
 from luciole.domain.storyboard import Retries, Storyboard
-from luciole.engines.onnx import OnnxEngine
 from luciole.engines.styles import StyleShelf
 from luciole.guided import refuse_guides
 from luciole.pipeline import Pipeline
 from luciole.shipped import shipped_model
+from serving.engines import in_process
 from serving.exported import ensure
 from serving.orchestration.characters.drift import settled
 from serving.orchestration.characters.encoder import looks_encoder
@@ -62,7 +62,7 @@ def storyboard(settings: Settings, asked: Asked, console: Console) -> Path:
     if asked.alone:
         board = board.model_copy(update={"retries": Retries(least=board.retries.least)})
     if default_bundle(settings):
-        ensure(settings.bundle, shipped_model())
+        ensure(settings.bundle, shipped_model(), settings.runtime)
     bundle = Bundle.open(settings.bundle)
     frames = _compiled(board, bundle, shelf, alone=asked.alone)
     cache = FrameCache(asked.folder / ".frames")
@@ -111,7 +111,7 @@ def draw(
     console: Console,
 ) -> dict[str, Drawn]:
     """Draw under a bar, over the engine in this process."""
-    engine = OnnxEngine(bundle, threads=settings.threads)
+    engine = in_process(bundle, settings)
     shown = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         encoder = looks_encoder(engine)

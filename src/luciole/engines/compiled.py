@@ -4,7 +4,6 @@ It needs torch, which holds what goes in and comes out; so a service runs it ins
 """
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +13,10 @@ from torch import Tensor
 
 from luciole.bundle import Bundle
 from luciole.compiled import Compiled, Machine, Runtime
-from luciole.domain import EngineError
 from luciole.engines.aoti import AotiGraph
 from luciole.engines.device import CPU, DeviceBank, torch_machine
-from luciole.engines.protocol import STYLE_SLOTS, checked_inputs, graph_spec, style_bank
+from luciole.engines.protocol import STYLE_SLOTS, graph_spec
+from luciole.engines.sessions import SessionEngine
 from luciole.engines.tensorrt import TensorRtGraph, tensorrt_machine
 
 
@@ -29,7 +28,7 @@ class RunningGraph(Protocol):
         ...
 
 
-class Session:
+class TorchSession:
     """A compiled graph, asked with arrays as an ONNX Runtime session is."""
 
     def __init__(
@@ -70,8 +69,8 @@ def open_session(
     graph: str,
     resident: Mapping[str, NDArray[Any]],
     loads: NDArray[np.int64] | None,
-) -> Session:
-    """One graph, ready to run where it was compiled for; arguments as Session's.
+) -> TorchSession:
+    """One graph, ready to run where it was compiled for; arguments as TorchSession's.
 
     BundleError where nothing was compiled for the runtime, or it was for another machine.
     """
@@ -85,54 +84,19 @@ def open_session(
         running = AotiGraph(file, [t.name for t in spec.inputs + spec.resident], outputs)
     else:
         running = TensorRtGraph(file, runtime, made.profiles, outputs)
-    return Session(running, device, resident, loads)
+    return TorchSession(running, device, resident, loads)
 
 
-class CompiledEngine:
+class CompiledEngine(SessionEngine):
     """Runs a bundle's compiled graphs in this process; each is loaded when it is first needed."""
 
     def __init__(self, bundle: Bundle, runtime: Runtime, style_slots: int = STYLE_SLOTS) -> None:
         """BundleError where nothing was compiled for the runtime."""
-        self._bundle, self._runtime = bundle, runtime
         Compiled.read(bundle, runtime)
-        self.bank = style_bank(bundle, style_slots)
-        self._sessions: dict[str, Session] = {}
-        self._lock = Lock()
-        self._closed = False
+        super().__init__(bundle, style_slots)
+        self._runtime = runtime
 
-    @property
-    def bundle(self) -> Bundle:
-        """The model that this engine runs."""
-        return self._bundle
-
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name; EngineError names the graph and input that do not fit."""
-        feed = checked_inputs(self._bundle, graph, inputs)
-        names = [tensor.name for tensor in graph_spec(self._bundle, graph).outputs]
-        session = self._session(graph)
-        try:
-            found = session.run(names, feed)
-        except RuntimeError as error:
-            raise EngineError(graph, f"failed to run: {error}") from error
-        return dict(zip(names, found, strict=True))
-
-    def close(self) -> None:
-        """Free the graphs; a closed engine refuses to run."""
-        with self._lock:
-            self._closed = True
-            self._sessions.clear()
-
-    def _session(self, graph: str) -> Session:
-        with self._lock:
-            if self._closed:
-                raise EngineError(graph, "the engine is closed")
-            if graph not in self._sessions:
-                bank = self._bank_of(graph)
-                self._sessions[graph] = open_session(self._bundle, self._runtime, graph, *bank)
-            return self._sessions[graph]
-
-    def _bank_of(self, graph: str) -> tuple[Mapping[str, NDArray[Any]], NDArray[np.int64] | None]:
-        spec = graph_spec(self._bundle, graph).bank
-        if spec is None or self.bank is None:
-            return {}, None
-        return self.bank.resident(spec.name), self.bank.loads
+    def _load(
+        self, graph: str, resident: Mapping[str, NDArray[Any]], loads: NDArray[np.int64] | None
+    ) -> TorchSession:
+        return open_session(self.bundle, self._runtime, graph, resident, loads)

@@ -97,7 +97,10 @@ def test_any_text_means_the_same_after_writing_what_was_read(text: str) -> None:
 @settings(max_examples=50)
 @given(ANYTHING)
 def test_any_text_means_the_same_in_the_other_syntax(text: str) -> None:
-    runs = compel_runs(text)
+    try:
+        runs = compel_runs(text)
+    except InvalidRequest:
+        return
     assert a1111_runs(a1111.write(runs)) == runs
 
 
