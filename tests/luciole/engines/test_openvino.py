@@ -168,7 +168,7 @@ def test_signals_are_survived_after_engines_come_and_go(
 ) -> None:
     bundle = ready(guided_bundle, tmp_path / "ready", openvino_machine().capability)
     program = f"""
-import faulthandler, signal
+import faulthandler, gc, signal
 faulthandler.enable()
 from luciole.bundle import Bundle
 from luciole.engines.openvino import OpenVinoEngine
@@ -176,11 +176,15 @@ from serving.probe import small_inputs
 bundle = Bundle.open({str(bundle.path)!r})
 came = []
 signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+engines = [OpenVinoEngine(bundle, threads=1) for _ in range(3)]
+for engine in engines:
+    for graph in ("vae_decoder", "text_encoder", "denoiser"):
+        engine.run(graph, small_inputs(bundle, graph))
 for _ in range(3):
-    engines = [OpenVinoEngine(bundle, threads=1) for _ in range(2)]
-    for engine in engines:
-        engine.run("vae_decoder", small_inputs(bundle, "vae_decoder"))
     engines.pop(0).close()
+    del engine
+    engine = None
+    gc.collect()
     signal.raise_signal(signal.SIGUSR1)
 print(len(came))
 """
