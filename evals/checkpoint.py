@@ -10,12 +10,15 @@ from typing import Any, Literal, Self
 from evals.errors import EvaluationError
 from evals.sample import Settings
 from luciole.bundle import MANIFEST
+from luciole.compiled import Runtime
 from luciole.domain import SolverName
 
 KINDS = ("style", "identity", "pose", "depth", "student")
 """Parts beside the base, each a name or a path, with `@weight` where it is not 1."""
-SETTINGS = ("steps", "guidance", "solver", "triton")
+SETTINGS = ("steps", "guidance", "solver", "triton", "runtime")
 """What a checkpoint may set for itself: a student needs few steps and no guidance."""
+RUNTIMES = {one.value: one for one in (Runtime.ONNX, Runtime.OPENVINO)}
+"""That need no torch."""
 WORLD, REFERENCE = "world", "reference"
 """Bases that draw nothing: the real renders, and the reference pictures handed back."""
 STUDENT = {"steps": 4, "guidance_scale": 1.0, "solver": SolverName.LCM}
@@ -44,6 +47,8 @@ class Checkpoint:
     solver: SolverName | None = None
     triton: str | None = None
     """host:port of a Triton server that holds the bundle; else it is run in process."""
+    runtime: Runtime | None = None
+    """What runs a bundle in process; None: ONNX Runtime."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -100,9 +105,10 @@ def tells_a_story(manifest: Path) -> bool:
 def _setting(name: str, kind: str, what: str) -> Any:
     kinds: dict[str, Any] = {"steps": int, "guidance": float, "solver": SolverName}
     try:
-        return kinds.get(kind, str)(what)
-    except ValueError:
-        known = f"one of {', '.join(SolverName)}" if kind == "solver" else "a number"
+        return RUNTIMES[what] if kind == "runtime" else kinds.get(kind, str)(what)
+    except (KeyError, ValueError):
+        named: dict[str, Sequence[str]] = {"solver": list(SolverName), "runtime": list(RUNTIMES)}
+        known = f"one of {', '.join(named[kind])}" if kind in named else "a number"
         raise EvaluationError(name, f"{kind}: {what!r} is not {known}") from None
 
 

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from luciole.bundle import Bundle
+
+# The same examples every time: a change is judged by what it changes. Others are tried with
+# pytest --hypothesis-profile=default.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 DAY = 86_400
 WORDS = ["girl", "rain", "hair", "red", "walking", "in", "a"]

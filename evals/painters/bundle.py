@@ -12,9 +12,11 @@ from evals.errors import EvaluationError
 from evals.painters.painter import Architecture
 from evals.sample import Image, Sample, Settings
 from luciole.bundle import MANIFEST, Bundle, Manifest, sha256
+from luciole.compiled import Runtime
 from luciole.domain import ControlKind, ControlUse, IdentityUse, RenderPlan, StyleUse
 from luciole.engines import Engine
 from luciole.engines.onnx import OnnxEngine
+from luciole.engines.openvino import OpenVinoEngine
 from luciole.pipeline import Pipeline
 
 OWN = "own"
@@ -22,7 +24,7 @@ OWN = "own"
 
 
 class BundlePainter:
-    """Whatever a RenderPlan can say, over ONNX Runtime in this process or a Triton server."""
+    """Whatever a RenderPlan can say, over a runtime in this process or a Triton server."""
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self.name, self._checkpoint = checkpoint.name, checkpoint
@@ -31,7 +33,7 @@ class BundlePainter:
         self._hash = sha256(Path(checkpoint.base) / MANIFEST)
         self._weights = _weights(checkpoint, self._bundle.manifest)
         self._guides = _guides(checkpoint, self._bundle.manifest)
-        self.engine = "triton" if checkpoint.triton else "onnx"
+        self.engine = "triton" if checkpoint.triton else (checkpoint.runtime or Runtime.ONNX).value
         self._engine, self._shown = self._opened(), Shown()
         self._pipeline = Pipeline(self._engine, self._shown)
         self.architecture: Architecture | None = architecture(self._bundle.manifest)
@@ -41,6 +43,8 @@ class BundlePainter:
             from luciole.engines.triton import TritonEngine
 
             return TritonEngine(self._bundle, self._checkpoint.triton)
+        if self._checkpoint.runtime is Runtime.OPENVINO:
+            return OpenVinoEngine(self._bundle, threads=self._settings.threads)
         return OnnxEngine(self._bundle, threads=self._settings.threads)
 
     def recipe(self, sample: Sample) -> Mapping[str, Any]:

@@ -22,8 +22,10 @@ def painter_of(checkpoint: Checkpoint, settings: Settings) -> Painter:
         from evals.painters.bundle import BundlePainter
 
         return BundlePainter(checkpoint, settings)
-    if checkpoint.triton:
-        raise EvaluationError(checkpoint.name, "triton: serves a bundle; export this folder first")
+    for asked in ("triton", "runtime"):
+        if getattr(checkpoint, asked):
+            words = f"{asked}: serves a bundle; export this folder first"
+            raise EvaluationError(checkpoint.name, words)
     from evals.painters.folder import FolderPainter
 
     return FolderPainter(checkpoint, settings)

@@ -33,7 +33,7 @@ class Painter(Protocol):
 
     @property
     def engine(self) -> str:
-        """`torch`, `onnx`, `triton`, or `none`."""
+        """`torch`, `onnx`, `openvino`, `triton`, or `none`."""
         ...
 
     @property

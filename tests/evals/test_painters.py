@@ -24,10 +24,12 @@ from evals.painters.painter import Painter, drawn, refuse_mixed
 from evals.sample import Image, Sample, Settings
 from luciole.adapters.control import control_net
 from luciole.adapters.identity import IdentityAdapter
+from luciole.bundle import Bundle
 from luciole.domain import SolverName
 from luciole.models.folder import load_denoiser
 from luciole.models.vision import image_encoder
 from tests.conftest import save_tiny_folder, save_tiny_style
+from tests.ready import ready
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 SETTINGS = Settings(steps=3, guidance_scale=3.5, solver=SolverName.EULER, batch=3, threads=1)
@@ -100,6 +102,23 @@ def test_a_style_is_called_by_its_word_and_mixed_for_each_sample(
     assert close(pictures[0], np.round(expected * 255).astype(np.uint8))
     assert close(pictures[1], painter(tiny_folder).draw([sample])[0])
     assert not close(pictures[0], pictures[2])
+
+
+def test_a_bundle_draws_over_either_runtime_and_each_has_its_own_renders(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    made = ready(tiny_bundle, tmp_path / "ready")
+    one, other = (
+        painter_of(Checkpoint.parse(f"a={made.path}{more}"), SETTINGS)
+        for more in ("", "+runtime:openvino")
+    )
+    sample = Sample(WORDS, 5)
+    pictures = [each.draw([sample])[0] for each in (one, other)]
+    assert close(*pictures)
+    recipes = [each.recipe(sample) for each in (one, other)]
+    assert [recipe.pop("engine") for recipe in map(dict, recipes)] == ["onnx", "openvino"]
+    for each in (one, other):
+        each.close()
 
 
 def test_an_identity_looks_at_its_reference(tiny_folder: Path, tmp_path: Path) -> None:
@@ -221,7 +240,9 @@ def test_models_of_different_kinds_are_not_compared(tiny_folder: Path, tmp_path:
         ("a={tiny}+solver:best", "is not one of ddim"),
         ("a={tiny}+identity:{tiny}", "ip_adapter.safetensors"),
         ("a={tiny}+pose:{tiny}", "control net is not there"),
-        ("a={tiny}+triton:here:1", "serves a bundle"),
+        ("a={tiny}+triton:here:1", "triton: serves a bundle"),
+        ("a={tiny}+runtime:openvino", "runtime: serves a bundle"),
+        ("a={tiny}+runtime:tensorrt", "runtime: 'tensorrt' is not one of onnx, openvino"),
     ],
 )
 def test_what_cannot_draw_is_refused_by_name(tiny_folder: Path, text: str, told: str) -> None:
