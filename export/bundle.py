@@ -28,8 +28,10 @@ from luciole.bundle import (
 from luciole.compiled import Machine
 from luciole.domain import BundleError, InvalidRequest
 from luciole.engines.onnx import OnnxEngine
+from luciole.recipe import recipe
 from luciole.sampling import schedule_of
 
+EXPORTER = Path(__file__).parent
 LIBRARIES = ("luciole", "torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 PARITY_SLOTS = 5
 TOKENIZERS = ("tokenizer", "tokenizer_2")
@@ -182,6 +184,7 @@ class Export:
             "licence": self.licence or licence_of(self.model),
             "created_by": {library: version(library) for library in LIBRARIES},
             "source": folder_hash(self.model),
+            "recipe": recipe(EXPORTER, self.model, self.styles, self.guides.folders),
             "tokenizers": TOKENIZERS,
             "scheduler": folder.scheduler,
             "sizes": self.sizes.of(folder),

@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from luciole.bundle import MANIFEST, Bundle, folder_hash
+from luciole.bundle import Bundle
 from luciole.compiled import Compiled, Runtime
 from luciole.domain import BundleError
-from luciole.shipped import shipped_guides, shipped_styles
+from luciole.recipe import recipe
+from luciole.shipped import shipped_guides, shipped_model, shipped_styles
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,9 +31,10 @@ def ensure(bundle: Path, model: Path, runtime: Runtime = Runtime.ONNX) -> bool:
 
 
 def up_to_date(bundle: Path, model: Path, runtime: Runtime = Runtime.ONNX) -> bool:
-    """Whether a whole bundle is there, made of exactly this folder, and by no older exporter.
+    """Whether a whole bundle is there, made of exactly this folder and by this very exporter.
 
-    A `runtime` other than onnx must have been made ready in it.
+    The shipped model is exported with its styles and guides, others are without; a `runtime` other
+    than onnx must have been made ready in it.
     """
     try:
         whole = Bundle.open(bundle)
@@ -40,12 +42,9 @@ def up_to_date(bundle: Path, model: Path, runtime: Runtime = Runtime.ONNX) -> bo
             Compiled.read(whole, runtime)
     except BundleError:
         return False
-    source = whole.manifest.source
-    made = (bundle / MANIFEST).stat().st_mtime
-    guides = [file for folder in shipped_guides().values() for file in folder.iterdir()]
-    made_by = [*(ROOT / "export").rglob("*.py"), *shipped_styles(), *guides]
-    changed = max(file.stat().st_mtime for file in made_by)
-    return source == folder_hash(model) and made >= changed
+    ours = model.resolve() == shipped_model().resolve()
+    styles, guides = (shipped_styles(), shipped_guides().values()) if ours else ((), ())
+    return whole.manifest.recipe == recipe(ROOT / "export", model, styles, guides)
 
 
 def quoted(path: Path) -> str:

@@ -14,6 +14,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from luciole.bundle import Bundle
+from luciole.recipe import CODE, LIBRARY
 
 # The same examples every time: a change is judged by what it changes. Others are tried with
 # pytest --hypothesis-profile=default.
@@ -148,12 +149,9 @@ def made_by() -> str:
     """A hash of all that decides what is exported: the code that does it, and its libraries."""
     from export.bundle import LIBRARIES
 
-    root = Path(__file__).parents[1]
-    library = root / "src" / "luciole"
-    code = [Path(__file__), library / "bundle.py", *(root / "export").rglob("*.py")]
-    for part in ("models", "adapters"):
-        code += (library / part).glob("*.py")
-    code.append(library / "engines" / "styles.py")
+    exporter = Path(__file__).parents[1] / "export"
+    code = [file for pattern in CODE for file in LIBRARY.glob(pattern)]
+    code += [Path(__file__), *exporter.rglob("*.py")]
     facts = [file.read_bytes() for file in sorted(code)]
     facts += [version(library).encode() for library in LIBRARIES]
     return hashlib.sha256(b"".join(facts)).hexdigest()[:16]

@@ -190,6 +190,8 @@ class Manifest(_Record):
     licence: str
     created_by: dict[str, str]
     source: str
+    recipe: str = ""
+    """What it was made of, and by which code (luciole.recipe); empty where nobody says."""
     graphs: dict[str, GraphSpec]
     files: dict[str, str]
     tokenizers: tuple[str, ...]
