@@ -77,7 +77,12 @@ def start(bundle: Bundle, folder: Path, workers: int = 0) -> Service:
     said = folder / "said.txt"
     with said.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving", "up"], cwd=ROOT, env=environment, stderr=file
+            [sys.executable, "-m", "serving", "up"],
+            cwd=ROOT,
+            env=environment,
+            stderr=file,
+            # What a shell starts in the background ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     while ADDRESS not in said.read_text():
         assert process.poll() is None, f"it ended: {said.read_text()}"

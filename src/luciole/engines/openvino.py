@@ -1,6 +1,7 @@
 """Runs a bundle's ONNX graphs with OpenVINO, in the precision that was measured for each."""
 
 import importlib
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -28,6 +29,8 @@ SHAPES = 12
 
 def library() -> Any:
     """OpenVINO; EngineError says how to install it."""
+    # It would send its makers word of this import, and does without where that part is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module("openvino")
     except ImportError as error:

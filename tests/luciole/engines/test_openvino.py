@@ -1,5 +1,6 @@
 """OpenVINO computes what ONNX Runtime does, row by row, in fp32 and nearly so in bf16."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,6 +162,13 @@ def test_without_the_library_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EngineError, match=r"pip install 'luciole\[openvino\]'"):
         openvino_machine()
+
+
+def test_nobody_is_told_of_its_use(tmp_path: Path) -> None:
+    program = "from luciole.engines.openvino import openvino_machine; openvino_machine()"
+    told = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=told, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_signals_are_survived_after_engines_come_and_go(
