@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -33,9 +33,8 @@ def up(settings: Settings, console: Console) -> None:
     ):
         if drawing.notice:
             console.print(f"[yellow]{drawing.notice}[/]", highlight=False)
-        address = address_of(door)
-        console.print(f"Luciole ({drawing.engine}) is at {address} - Ctrl-C stops it")
-        server(app).run(sockets=[door])
+        words = f"Luciole ({drawing.engine}) is at {address_of(door)} - Ctrl-C stops it"
+        server(app, lambda: console.print(words)).run(sockets=[door])
 
 
 def default_bundle(settings: Settings) -> bool:
@@ -44,7 +43,16 @@ def default_bundle(settings: Settings) -> bool:
 
 
 class Server(uvicorn.Server):
-    """Tells listeners to events of its end, who would never end by themselves."""
+    """Says when it answers, and tells listeners to events of its end, who would never end."""
+
+    def __init__(self, config: uvicorn.Config, answering: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._answering = answering
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so: before it, a bound port refuses every caller."""
+        await super().startup(sockets)
+        self._answering()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then whatever else is open."""
@@ -53,8 +61,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(app: FastAPI) -> Server:
-    """Return a server that leaves logging to us and gives running requests time to end."""
+def server(app: FastAPI, answering: Callable[[], None] = lambda: None) -> Server:
+    """Return a server that leaves logging to us and gives running requests time to end.
+
+    It calls `answering` once callers get through.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -64,7 +75,7 @@ def server(app: FastAPI) -> Server:
         ws_max_size=4096,
         ws_per_message_deflate=False,
     )
-    return Server(config)
+    return Server(config, answering)
 
 
 @contextlib.contextmanager
