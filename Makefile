@@ -37,7 +37,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 FRIENDS := docs/storyboards/friends.yaml
-SUITES := identity pose depth style student int8 bf16 story
+SUITES := identity pose depth style student guidance int8 bf16 story
 evals: setup
 	$(BIN)/python -m export target=openvino
 	$(BIN)/python -m export target=onnx_int8 tolerance=0.4 out=out/bundle_int8

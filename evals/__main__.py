@@ -40,7 +40,7 @@ log = logging.getLogger("evals")
 
 def _how(config: DictConfig) -> tuple[Settings, int]:
     """Settings and the first seed; EvaluationError names a value that is missing or wrong."""
-    names = ("steps", "guidance_scale", "solver", "size", "batch", "threads")
+    names = ("steps", "guidance_scale", "guidance_eta", "solver", "size", "batch", "threads")
     try:
         seed = TypeAdapter(int).validate_python(config.seed, strict=True)
         settings = TypeAdapter(Settings).validate_python({name: config[name] for name in names})

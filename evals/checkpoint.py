@@ -15,7 +15,7 @@ from luciole.domain import SolverName
 
 KINDS = ("style", "identity", "pose", "depth", "student")
 """Parts beside the base, each a name or a path, with `@weight` where it is not 1."""
-SETTINGS = ("steps", "guidance", "solver", "triton", "runtime")
+SETTINGS = ("steps", "guidance", "eta", "solver", "triton", "runtime")
 """What a checkpoint may set for itself: a student needs few steps and no guidance."""
 RUNTIMES = {one.value: one for one in (Runtime.ONNX, Runtime.OPENVINO)}
 """That need no torch."""
@@ -44,6 +44,8 @@ class Checkpoint:
     parts: tuple[Part, ...] = ()
     steps: int | None = None
     guidance: float | None = None
+    eta: float | None = None
+    """How much stays of guidance along the picture itself."""
     solver: SolverName | None = None
     triton: str | None = None
     """host:port of a Triton server that holds the bundle; else it is run in process."""
@@ -73,7 +75,12 @@ class Checkpoint:
     def asked(self, settings: Settings) -> Settings:
         """The run's settings as this checkpoint changes them; a student brings its own."""
         own: dict[str, Any] = dict(STUDENT) if self.of("student") else {}
-        told = {"steps": self.steps, "guidance_scale": self.guidance, "solver": self.solver}
+        told = {
+            "steps": self.steps,
+            "guidance_scale": self.guidance,
+            "guidance_eta": self.eta,
+            "solver": self.solver,
+        }
         own |= {name: value for name, value in told.items() if value is not None}
         return replace(settings, **own)
 
@@ -103,7 +110,7 @@ def tells_a_story(manifest: Path) -> bool:
 
 
 def _setting(name: str, kind: str, what: str) -> Any:
-    kinds: dict[str, Any] = {"steps": int, "guidance": float, "solver": SolverName}
+    kinds: dict[str, Any] = {"steps": int, "guidance": float, "eta": float, "solver": SolverName}
     try:
         return RUNTIMES[what] if kind == "runtime" else kinds.get(kind, str)(what)
     except (KeyError, ValueError):

@@ -47,6 +47,7 @@ class Settings:
     steps: int
     guidance_scale: float
     solver: SolverName
+    guidance_eta: float = 1.0
     size: int | None = None
     """Pixels a side; None: the model's own."""
     batch: int = 24

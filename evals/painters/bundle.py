@@ -72,6 +72,7 @@ class BundlePainter:
                 height=size,
                 steps=asked.steps,
                 guidance_scale=asked.guidance_scale,
+                guidance_eta=asked.guidance_eta,
                 seed=sample.seed,
                 solver=asked.solver,
                 styles=styles,

@@ -53,6 +53,7 @@ class FolderPainter:
             "size": self._size,
             "steps": self._asked.steps,
             "guidance_scale": self._asked.guidance_scale,
+            "guidance_eta": self._asked.guidance_eta,
             "solver": self._asked.solver,
             "attached": self._loras.recipe(sample) | self._attached.recipe(sample),
             "guides": {kind: picture_hash(picture) for kind, picture in guides.items()},
@@ -110,7 +111,10 @@ class FolderPainter:
         steps = steps_of(solver, self._schedule, self._asked.steps)
         scale = np.float32(noise_scale(solver, self._schedule, steps))
         name = f"{sample.prompt!r}, seed {sample.seed}"
-        return Trajectory(noise() * scale, steps, self._asked.guidance_scale, noise, name)
+        asked = self._asked
+        return Trajectory(
+            noise() * scale, steps, asked.guidance_scale, noise, name, asked.guidance_eta
+        )
 
     def _unsaid(self, count: int, windows: int) -> Encoded:
         states, pooled = self._words([""], windows)

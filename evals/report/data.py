@@ -36,6 +36,7 @@ def _settings(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "prompts": len(first.samples) // first.unit,
         "steps": own.steps,
         "guidance_scale": own.guidance_scale,
+        "guidance_eta": own.guidance_eta,
         "solver": str(own.solver),
         "seed": plan.seed,
         "confidence": plan.confidence,

@@ -157,7 +157,7 @@ def _how(plan: Plan, outcome: Outcome) -> str:
         parts = "".join(f", {p.kind} {p.what} at {p.weight:g}" for p in one.parts)
         told_settings = [
             f"{name} {value}"
-            for name in ("steps", "guidance", "solver")
+            for name in ("steps", "guidance", "eta", "solver")
             if (value := getattr(one, name)) is not None
         ]
         extra = "".join(f", {text}" for text in told_settings)

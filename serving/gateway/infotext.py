@@ -23,6 +23,8 @@ def infotext(plan: RenderPlan, manifest: Manifest) -> str:
         "Model hash": manifest.source[:10],
         "Model": manifest.name,
     }
+    if plan.guidance_eta != 1:
+        facts["Guidance eta"] = f"{plan.guidance_eta:g}"
     if plan.start is not None:
         facts["Denoising strength"] = f"{plan.start.strength:g}"
     words = plan.prompt

@@ -26,7 +26,7 @@ from serving.storage.tables import (
     VersionRow,
 )
 
-_FACTS = ("width", "height", "steps", "guidance_scale", "seed", "solver")
+_FACTS = ("width", "height", "steps", "guidance_scale", "guidance_eta", "seed", "solver")
 """What a plan without words and guides still holds."""
 
 
@@ -145,7 +145,7 @@ def _without(params: Params, names: frozenset[str], hidden: Collection[int]) -> 
 
 
 def _bare(plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {"prompt": ""} | {name: plan[name] for name in _FACTS}
+    return {"prompt": ""} | {name: plan[name] for name in _FACTS if name in plan}
 
 
 def _without_manifest(connection: Connection, tenant: str, job: str) -> list[File]:

@@ -207,7 +207,7 @@ class Pipeline:
         if plan.start is not None and guided.start is not None and plan.start.strength < 1:
             level = steps[0].level
             first = np.float32(level.alpha) * guided.start + np.float32(level.sigma) * noise
-        made = Trajectory(first, steps, plan.guidance_scale, draw, name)
+        made = Trajectory(first, steps, plan.guidance_scale, draw, name, plan.guidance_eta)
         if guided.start is not None and guided.mask is not None:
             made.kept = Kept(guided.start, noise, guided.mask)
         if plan.reference is not None and guided.reference is not None:

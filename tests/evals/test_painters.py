@@ -207,9 +207,10 @@ def test_whatever_changes_the_picture_changes_its_name(tiny_folder: Path) -> Non
         key_of(ours.recipe(replace(sample, prompt="rain"))),
         key_of(painter(tiny_folder, "+steps:4").recipe(sample)),
         key_of(painter(tiny_folder, "+guidance:1").recipe(sample)),
+        key_of(painter(tiny_folder, "+eta:0").recipe(sample)),
         key_of(painter(tiny_folder, "+solver:ddim").recipe(sample)),
     }
-    assert len(names) == 6
+    assert len(names) == 7
     seen = replace(sample, reference=colours(1), controls={"pose": colours(2)})
     assert key_of(ours.recipe(seen)) in names  # nothing here looks at them
 

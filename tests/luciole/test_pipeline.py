@@ -144,6 +144,7 @@ def test_a_picture_is_the_same_alone_and_in_a_mixed_batch(engine: OnnxEngine) ->
         plan(),
         plan(steps=7, guidance_scale=1.0, solver=SolverName.DPMPP_2M, seed=5),
         plan(prompt=LONG, solver=SolverName.EULER_ANCESTRAL, seed=6),
+        plan(guidance_eta=0.0),
         plan(width=64, height=96, steps=2, solver=SolverName.DDIM),
     ]
     together = pipeline.render(mixed)
@@ -151,6 +152,19 @@ def test_a_picture_is_the_same_alone_and_in_a_mixed_batch(engine: OnnxEngine) ->
         assert picture.shape == (ask.height, ask.width, 3)
         alone = pipeline.render([ask])[0]
         assert np.abs(alone.astype(int) - picture.astype(int)).max() <= 1
+
+
+def test_guidance_eta_changes_the_picture_where_there_is_guidance(engine: OnnxEngine) -> None:
+    plain, projected, unguided, still = Pipeline(engine).render(
+        [
+            plan(),
+            plan(guidance_eta=0),
+            plan(guidance_scale=1),
+            plan(guidance_scale=1, guidance_eta=0),
+        ]
+    )
+    assert (plain != projected).any()
+    assert (unguided == still).all()
 
 
 def test_guidance_of_one_costs_one_row_and_samples_leave_when_done(recording: Recording) -> None:

@@ -26,7 +26,14 @@ from luciole.domain.guides import (
     NoiseFamily,
     Start,
 )
-from luciole.domain.request import Guidance, Seed, StyleStrategy, StyleUse, Words
+from luciole.domain.request import (
+    Guidance,
+    GuidanceEta,
+    Seed,
+    StyleStrategy,
+    StyleUse,
+    Words,
+)
 from serving.gateway.errors import fault
 
 MOST = 10
@@ -70,6 +77,7 @@ class GenerateForm(Form):
     custom_model_id: str | None = Field(default=None, max_length=200)
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance_scale: Guidance | None = None
+    guidance_eta: GuidanceEta | None = None
     emphasis: Annotated[tuple[Emphasis, ...], Field(max_length=500)] = ()
     solver: SolverName | None = None
     project: Project | None = None
@@ -96,6 +104,7 @@ def planned(form: GenerateForm, manifest: Manifest) -> list[RenderPlan]:
         "height": size.height,
         "steps": form.steps,
         "guidance_scale": form.guidance_scale,
+        "guidance_eta": form.guidance_eta,
         "emphasis": form.emphasis,
         "solver": form.solver,
         "seed": first,

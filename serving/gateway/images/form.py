@@ -17,7 +17,7 @@ from luciole.domain import (
     plans,
 )
 from luciole.domain.guides import Guides
-from luciole.domain.request import Guidance, Seed, Styles, Words
+from luciole.domain.request import Guidance, GuidanceEta, Seed, Styles, Words
 from serving.gateway.drawing import Draws
 from serving.gateway.encoding import DEFAULT_COMPRESSION, PictureFormat
 from serving.gateway.errors import fault
@@ -58,6 +58,7 @@ class ImagesRequest(BaseModel):
     negative_prompt: Words | None = None
     num_inference_steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance_scale: Guidance | None = None
+    guidance_eta: GuidanceEta | None = None
     seed: Seed | None = None
     solver: SolverName | None = None
     styles: Styles | None = None
@@ -127,6 +128,7 @@ def _request(
         "height": height,
         "steps": asked.num_inference_steps or STEPS[asked.told_quality],
         "guidance_scale": asked.guidance_scale,
+        "guidance_eta": asked.guidance_eta,
         "seed": secrets.randbits(32) if asked.seed is None else asked.seed,
         "solver": asked.solver,
         "styles": asked.styles,

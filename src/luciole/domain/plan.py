@@ -2,7 +2,14 @@
 
 from pydantic import Field
 
-from luciole.domain.request import GenerationRequest, Guidance, Seed, SolverName, Wish
+from luciole.domain.request import (
+    GenerationRequest,
+    Guidance,
+    GuidanceEta,
+    Seed,
+    SolverName,
+    Wish,
+)
 
 
 class RenderPlan(Wish):
@@ -12,6 +19,7 @@ class RenderPlan(Wish):
     height: int = Field(ge=1, le=8192)
     steps: int = Field(ge=1, le=200)
     guidance_scale: Guidance
+    guidance_eta: GuidanceEta = 1.0
     seed: Seed
     solver: SolverName
 

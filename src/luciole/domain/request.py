@@ -29,6 +29,8 @@ class SolverName(StrEnum):
 
 Words = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Guidance = Annotated[float, Field(ge=1.0, le=30.0, allow_inf_nan=False)]
+GuidanceEta = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+"""How much stays of guidance along the picture itself, which saturates (arXiv:2410.02416)."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -105,12 +107,16 @@ class Wish(Guides):
 
 
 class GenerationRequest(Wish):
-    """One or several pictures from words; sizes in pixels, `guidance_scale` 1 means none."""
+    """One or several pictures from words; sizes in pixels.
+
+    `guidance_scale` 1 means none; `guidance_eta` 1 is plain guidance, less saturates less.
+    """
 
     width: int = Field(default=128, ge=1, le=8192)
     height: int = Field(default=128, ge=1, le=8192)
     steps: int = Field(default=20, ge=1, le=200)
     guidance_scale: Guidance = 3.5
+    guidance_eta: GuidanceEta = 1.0
     seed: Seed = 0
     solver: SolverName = SolverName.DPMPP_2M
     count: int = Field(default=1, ge=1, le=10)

@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from luciole.domain.character import CharacterName, Facet
 from luciole.domain.guides import PictureName, Share, Weight
-from luciole.domain.request import Guidance, Seed, SolverName, Styles, StyleUse, Words
+from luciole.domain.request import (
+    Guidance,
+    GuidanceEta,
+    Seed,
+    SolverName,
+    Styles,
+    StyleUse,
+    Words,
+)
 
 FrameName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 Place = Literal["left", "middle", "right"]
@@ -140,6 +148,7 @@ class Canvas(_Record):
     height: int = Field(default=128, ge=1, le=8192)
     steps: int = Field(default=20, ge=1, le=200)
     guidance_scale: Guidance = 3.5
+    guidance_eta: GuidanceEta = 1.0
     solver: SolverName = SolverName.DPMPP_2M
     styles: Styles = ()
     negative_prompt: Words = ""

@@ -56,8 +56,9 @@ class Pull:
 class Trajectory:
     """One sample on its way; `latents` change in place, the rest says how.
 
-    A guidance scale of 1 costs one row a step, any other two. `noise` draws what ancestral
-    steps add, and is asked only by them. Errors call the sample by its `name`.
+    A guidance scale of 1 costs one row a step, any other two; `guidance_eta` is how much stays
+    of guidance along the clean picture. `noise` draws what ancestral steps add, and is asked
+    only by them. Errors call the sample by its `name`.
     """
 
     latents: Float32[np.ndarray, "channel height width"]
@@ -65,6 +66,7 @@ class Trajectory:
     guidance_scale: float
     noise: Callable[[], NDArray[np.float32]]
     name: str = "a sample"
+    guidance_eta: float = 1.0
     done: int = 0
     clean: NDArray[np.float32] | None = field(default=None, repr=False)
     kept: Kept | None = field(default=None, repr=False)
@@ -83,8 +85,7 @@ class Trajectory:
     def advance(self, prediction: Float32[np.ndarray, "channel height width"]) -> None:
         """Take one step with a guided prediction."""
         step = self.steps[self.done]
-        said = step.clean_from_sample * self.latents + step.clean_from_prediction * prediction
-        clean = self._pulled(said.astype(np.float32))
+        clean = self._pulled(self._clean(prediction))
         moved = step.keep * self.latents + step.clean * clean
         if step.earlier_clean and self.clean is not None:
             moved += step.earlier_clean * self.clean
@@ -92,6 +93,29 @@ class Trajectory:
             moved += step.noise * self.noise()
         self.done += 1
         self.latents, self.clean = self._held(moved.astype(np.float32)), clean
+
+    def guided(self, said: NDArray[np.float32], unsaid: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classifier-free guidance (arXiv:2207.12598, eq. 6 in the scale where 1 is none).
+
+        With a `guidance_eta` below 1, less of its part along what `said` takes for the clean
+        picture: that part saturates, the rest draws (APG, arXiv:2410.02416, without momentum).
+        """
+        scale, towards = np.float32(self.guidance_scale), said - unsaid
+        guided = unsaid + scale * towards
+        if self.guidance_eta == 1:
+            return guided
+        clean = self._clean(said)
+        length = float(np.vdot(clean, clean))
+        share = float(np.vdot(towards, clean)) / length if length else 0.0
+        along = np.float32((self.guidance_scale - 1) * (1 - self.guidance_eta) * share)
+        projected: NDArray[np.float32] = guided - along * clean
+        return projected
+
+    def _clean(self, prediction: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a prediction of this step takes for the clean latents."""
+        step = self.steps[self.done]
+        said = step.clean_from_sample * self.latents + step.clean_from_prediction * prediction
+        return said.astype(np.float32)
 
     def _pulled(self, clean: NDArray[np.float32]) -> NDArray[np.float32]:
         pull = self.pull
@@ -133,7 +157,7 @@ def denoise(
 def _guided_predictions(
     trajectories: Sequence[Trajectory], running: Sequence[int], predict: Predict
 ) -> list[NDArray[np.float32]]:
-    """Classifier-free guidance (arXiv:2207.12598, eq. 6 in the scale where 1 is none)."""
+    """What each says with its words and, where guidance is on, without them, put together."""
     rows = [Row(i, negative=False) for i in running]
     rows += [Row(i, negative=True) for i in running if trajectories[i].guidance_scale != 1]
     latents = np.stack([trajectories[row.sample].latents for row in rows])
@@ -143,14 +167,10 @@ def _guided_predictions(
     )
     _check(predictions, latents.shape, [trajectories[row.sample].name for row in rows])
     negative = {row.sample: predictions[n] for n, row in enumerate(rows) if row.negative}
-    guided = []
-    for n, i in enumerate(running):
-        prediction = predictions[n]
-        if i in negative:
-            scale = np.float32(trajectories[i].guidance_scale)
-            prediction = negative[i] + scale * (prediction - negative[i])
-        guided.append(prediction)
-    return guided
+    return [
+        trajectories[i].guided(predictions[n], negative[i]) if i in negative else predictions[n]
+        for n, i in enumerate(running)
+    ]
 
 
 def _check(predictions: NDArray[np.float32], shape: tuple[int, ...], names: list[str]) -> None:

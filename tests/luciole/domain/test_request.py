@@ -18,6 +18,8 @@ from luciole.domain import GenerationRequest, plans
         ("guidance_scale", math.nan),
         ("guidance_scale", math.inf),
         ("guidance_scale", 0.5),
+        ("guidance_eta", math.nan),
+        ("guidance_eta", 1.1),
         ("steps", -1),
         ("steps", 0),
         ("steps", 100_000),

@@ -1,7 +1,10 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from diffusers.guiders.adaptive_projected_guidance import normalized_guidance
 from numpy.typing import NDArray
 
 from luciole.domain import EngineBadOutput
@@ -42,6 +45,27 @@ def test_guidance_goes_from_the_negative_prediction_past_the_other() -> None:
     denoise([guided, plain], Model())
     assert (guided.latents == 1 + 5 * (3 - 1)).all()
     assert (plain.latents == 3).all()
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_projected_guidance_is_that_of_diffusers_on_clean_latents(eta: float) -> None:
+    step = Step(500, 0.8, -0.6, keep=0, clean=1)
+    latents, said, unsaid = np.random.default_rng(3).standard_normal((3, *SHAPE), np.float32)
+    one = replace(trajectory(1, guidance_scale=4), steps=[step], latents=latents, guidance_eta=eta)
+    with_words, without = (
+        torch.from_numpy(0.8 * latents - 0.6 * prediction)[None] for prediction in (said, unsaid)
+    )
+    reference = normalized_guidance(
+        with_words, without, guidance_scale=3, eta=eta, use_original_formulation=True
+    )
+    one.advance(one.guided(said, unsaid))
+    np.testing.assert_allclose(one.latents, reference[0].numpy(), atol=2e-6)
+
+
+def test_nothing_is_projected_on_an_empty_picture() -> None:
+    one = replace(trajectory(1, guidance_scale=5, start=0), guidance_eta=0.0)
+    empty, other = np.zeros(SHAPE, np.float32), np.ones(SHAPE, np.float32)
+    assert (one.guided(empty, other) == -4).all()
 
 
 def test_a_sample_with_guidance_costs_two_rows_and_one_without_costs_one() -> None:

@@ -103,6 +103,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seeds": []}, "seeds"),
     ({"numVariations": 11}, "numVariations"),
     ({"guidanceScale": 99}, "guidanceScale"),
+    ({"guidanceEta": -0.1}, "guidanceEta"),
     ({"customModelId": "other"}, "customModelId"),
     ({"negative_prompt": "snake"}, "negative_prompt"),
     ({"contentClass": "photo"}, "contentClass"),

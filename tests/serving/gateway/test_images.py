@@ -89,6 +89,12 @@ def test_the_png_carries_what_drew_it_as_other_tools_read_it(gateway: str) -> No
     assert re.fullmatch("[0-9a-f]{10}", found["Model hash"])
 
 
+def test_less_guidance_along_the_picture_is_told_by_the_picture(open_easel: str) -> None:
+    answer = post(open_easel, prompt="a girl", guidance_eta=0.25)
+    words = opened(answer.json()["data"][0]).text["parameters"]  # type: ignore[attr-defined]
+    assert "Guidance eta: 0.25" in words
+
+
 @pytest.mark.parametrize("form", ["webp", "jpeg"])
 def test_other_formats_carry_it_too_and_shrink_with_compression(gateway: str, form: str) -> None:
     large, small = (
@@ -154,6 +160,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": "a", "n": 11}, "n", "less than or equal"),
     ({"prompt": "a", "seed": -1}, "seed", "greater than or equal"),
     ({"prompt": "a", "seed": 2**63}, "seed", "less than"),
+    ({"prompt": "a", "guidance_eta": 2}, "guidance_eta", "less than or equal"),
     ({"prompt": "a", "solver": "magic"}, "solver", "'ddim', 'euler'"),
     ({"prompt": "a", "output_format": "gif"}, "output_format", "'png', 'webp' or 'jpeg'"),
     ({"prompt": "a", "output_compression": 101}, "output_compression", "less than or equal"),
