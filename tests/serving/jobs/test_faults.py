@@ -85,7 +85,7 @@ def test_a_job_that_crashes_its_worker_each_time_is_poisoned_and_spares_its_neig
 
 
 def test_a_supervisor_ends_a_frozen_worker_and_starts_another(site: Site) -> None:
-    with supervised(site, ["worker"], lease=1.0) as supervisor:
+    with supervised(site, ["worker"], lease=2.0) as supervisor:
         site.until(lambda: site.rows(ExecutorLeaseRow))
         sleeper = supervisor.processes["worker"]
         freeze(sleeper)
