@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import TypeAdapter
+
 from evals.errors import EvaluationError
 from evals.sample import Settings
 from luciole.bundle import MANIFEST
 from luciole.compiled import Runtime
 from luciole.domain import SolverName
+from luciole.domain.request import Guidance, GuidanceEta
 
 KINDS = ("style", "identity", "pose", "depth", "student")
 """Parts beside the base, each a name or a path, with `@weight` where it is not 1."""
@@ -110,12 +113,18 @@ def tells_a_story(manifest: Path) -> bool:
 
 
 def _setting(name: str, kind: str, what: str) -> Any:
-    kinds: dict[str, Any] = {"steps": int, "guidance": float, "eta": float, "solver": SolverName}
+    kinds: dict[str, Any] = {
+        "steps": int,
+        "guidance": TypeAdapter(Guidance).validate_python,
+        "eta": TypeAdapter(GuidanceEta).validate_python,
+        "solver": SolverName,
+    }
     try:
         return RUNTIMES[what] if kind == "runtime" else kinds.get(kind, str)(what)
     except (KeyError, ValueError):
         named: dict[str, Sequence[str]] = {"solver": list(SolverName), "runtime": list(RUNTIMES)}
-        known = f"one of {', '.join(named[kind])}" if kind in named else "a number"
+        reach = {"guidance": " from 1 to 30", "eta": " from 0 to 1"}.get(kind, "")
+        known = f"one of {', '.join(named[kind])}" if kind in named else f"a number{reach}"
         raise EvaluationError(name, f"{kind}: {what!r} is not {known}") from None
 
 

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from luciole.domain import SolverName
+from luciole.domain.request import Guidance, GuidanceEta
 
 Image = UInt8[np.ndarray, "height width 3"]
 Images = NDArray[np.uint8]
@@ -45,9 +46,9 @@ class Settings:
     """How all pictures are drawn, unless a checkpoint says otherwise of itself."""
 
     steps: int
-    guidance_scale: float
+    guidance_scale: Guidance
     solver: SolverName
-    guidance_eta: float = 1.0
+    guidance_eta: GuidanceEta = 1.0
     size: int | None = None
     """Pixels a side; None: the model's own."""
     batch: int = 24

@@ -150,7 +150,8 @@ def embedded(picture: Image, side: int = 96) -> str:
 def _how(plan: Plan, outcome: Outcome) -> str:
     own = plan.settings
     lines = [
-        f"{own.steps} steps of {own.solver}, guidance {own.guidance_scale:g}, "
+        f"{own.steps} steps of {own.solver}, "
+        f"guidance {own.guidance_scale:g} with eta {own.guidance_eta:g}, "
         f"first seed {plan.seed}, unless a checkpoint says otherwise of itself"
     ]
     for one in plan.checkpoints:

@@ -238,6 +238,8 @@ def test_models_of_different_kinds_are_not_compared(tiny_folder: Path, tmp_path:
         ("a={tiny}+style:x@strong", "'strong' is no number"),
         ("a={tiny}+colour:red", "'colour:red' is none of"),
         ("a={tiny}+steps:few", "steps: 'few' is not a number"),
+        ("a={tiny}+eta:nan", "eta: 'nan' is not a number from 0 to 1"),
+        ("a={tiny}+guidance:0", "guidance: '0' is not a number from 1 to 30"),
         ("a={tiny}+solver:best", "is not one of ddim"),
         ("a={tiny}+identity:{tiny}", "ip_adapter.safetensors"),
         ("a={tiny}+pose:{tiny}", "control net is not there"),
